@@ -1,0 +1,548 @@
+"""The funnel: every request of this package goes through `Engine.call` or `Engine.stream`, from top to bottom.
+
+    endpoint     the API version to speak, agreed on once            `Engine.endpoint`
+    gate         nothing goes out that this version would lose       `features.check`
+    send         within one deadline, again only where that is safe  `_open`, `_send`
+    status       an error answer becomes the error it means          `errors.engine_error`
+    decode       JSON into the model asked for                       `_decode`
+
+Owns: those steps, the clock, and the one translation of foreign exceptions. Must not know: any Swarm noun.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import random
+import re
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol, TypeVar, overload
+from urllib.parse import quote, urlencode
+
+import anyio
+import anyio.lowlevel
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from . import features
+from ._hosts import Address
+from ._transport import Attempt, EngineTransport
+from .errors import (
+    ClientClosed,
+    EngineError,
+    EngineTimeout,
+    EngineUnreachable,
+    InvalidReference,
+    NoQuorum,
+    OutcomeUnknown,
+    ProtocolError,
+    StreamTruncated,
+    SwarmkitError,
+    UnsupportedApiVersion,
+    engine_error,
+)
+from .features import Endpoint
+from .models._wire import WireModel
+from .models.filters import Filters, Query
+from .versions import NEWEST, OLDEST, ApiVersion, negotiate, parse_release
+
+T = TypeVar("T")
+
+_log = logging.getLogger("swarmkit")
+
+_BODY_LIMIT: Final = 64 * 1024 * 1024
+_ERROR_BODY_LIMIT: Final = 1024 * 1024
+_BACKOFF: Final = 0.05
+_BACKOFF_LIMIT: Final = 1.0
+_REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
+_GATEWAY_STATUSES: Final = (502, 503, 504)
+_FOREIGN: Final = (httpx.HTTPError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
+"""What a transport raises for what the engine or the network did."""
+
+
+class Clock(Protocol):
+    """Where time comes from above the transport."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that time."""
+        ...
+
+
+class RealClock:
+    """The time of the world."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that time."""
+        await anyio.sleep(seconds)
+
+
+def reference(value: object, kind: str) -> str:
+    """The id, id prefix or name, safe to put into a path.
+
+    Raises:
+        InvalidReference: it is none, and could address something else.
+    """
+    if not isinstance(value, str) or _REFERENCE.fullmatch(value) is None:
+        raise InvalidReference(f"not an id or name of a {kind}: {str(value)[:80]!r}")
+    return value
+
+
+@dataclass(slots=True)
+class _Request:
+    """What is to be sent, and how far it has come."""
+
+    method: str
+    path: str
+    query: Query | None = None
+    body: WireModel | None = None
+    headers: Mapping[str, str] | None = None
+    since: ApiVersion = OLDEST
+    stream: bool = False
+    attempt: Attempt = field(default_factory=lambda: Attempt(sent=0))
+    attempts: int = 0
+    failure: SwarmkitError | None = None
+    """Why the last attempt failed, where another one follows."""
+
+    @property
+    def changes(self) -> bool:
+        """It is not a mere question."""
+        return self.method != "GET"
+
+
+class _Flight:
+    """One negotiation, shared by all callers who come while it is under way."""
+
+    def __init__(self) -> None:
+        self.landed = anyio.Event()
+        self.failure: SwarmkitError | None = None
+
+
+class _Loop:
+    """What belongs to one event loop: the transport, and the calls and the negotiation under way."""
+
+    def __init__(self, token: object, transport: httpx.AsyncBaseTransport) -> None:
+        self.token = token
+        self.transport = transport
+        self.calls = 0
+        self.flight: _Flight | None = None
+
+
+class Engine:
+    """One engine, as far as requests are concerned."""
+
+    def __init__(
+        self,
+        address: Address | None,
+        *,
+        pinned: ApiVersion | None = None,
+        timeout: float | None = 60.0,
+        max_connections: int = 64,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if pinned is not None and not OLDEST <= pinned <= NEWEST:
+            raise UnsupportedApiVersion(f"API {pinned} was asked for; this package speaks {OLDEST} to {NEWEST}")
+        self.clock: Clock = clock or RealClock()
+        self.timeout = timeout
+        self._address = address
+        self._max_connections = max_connections
+        self._injected = transport
+        self._endpoint = None if pinned is None else Endpoint(pinned, pinned=True)
+        self._reached = False
+        self._closed = False
+        self._loop: _Loop | None = None
+
+    @overload
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: WireModel | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None: ...
+
+    @overload
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: WireModel | None = None,
+        headers: Mapping[str, str] | None = None,
+        into: type[T],
+    ) -> T: ...
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: WireModel | None = None,
+        headers: Mapping[str, str] | None = None,
+        into: type[T] | None = None,
+    ) -> T | None:
+        """Send one request and read its answer into a model.
+
+        Raises:
+            SwarmkitError: whatever went wrong, always as one of these.
+        """
+        request = _Request(method, path, query, body, headers)
+        content = await self._within_deadline(request, self._content)
+        return None if into is None else _decode(into, content, request)
+
+    async def stream(self, path: str, *, query: Query, since: str) -> ByteStream:
+        """Open an answer that goes on, outside the limit on connections. `since` is what the endpoint itself needs.
+
+        Raises:
+            SwarmkitError: whatever went wrong until the answer began.
+        """
+        request = _Request("GET", path, query, since=ApiVersion.parse(since), stream=True)
+        response = await self._within_deadline(request, self._open)
+        return ByteStream(self, self._current_loop(), response, request)
+
+    async def aclose(self) -> None:
+        """Close the connections. Calls under way fail with ClientClosed."""
+        self._closed = True
+        if self._loop is not None:
+            await self._loop.transport.aclose()
+
+    # --- the endpoint ------------------------------------------------------------------------------------------------
+
+    async def endpoint(self) -> Endpoint:
+        """The engine and the API version to speak with it: agreed on by one GET /_ping, shared by the first callers.
+
+        A failed negotiation is the failure of all who shared it, and is not remembered. None is made where the version
+        is pinned.
+        """
+        loop = self._current_loop()
+        while self._endpoint is None:
+            if (flight := loop.flight) is not None:
+                await flight.landed.wait()
+                if flight.failure is not None:
+                    raise copy(flight.failure) from flight.failure.__cause__
+                continue  # it landed, or its caller was cancelled: then the next one makes it
+            flight = loop.flight = _Flight()
+            try:
+                self._endpoint = await self._negotiate()
+            except SwarmkitError as error:
+                flight.failure = error
+                raise
+            finally:
+                loop.flight = None
+                flight.landed.set()
+        return self._endpoint
+
+    async def api_version(self) -> ApiVersion:
+        """The API version in use; agreed on if it has not been yet.
+
+        Raises:
+            SwarmkitError: the engine did not answer, or there is no such version.
+        """
+
+        async def agree(request: _Request) -> ApiVersion:
+            return (await self.endpoint()).version
+
+        return await self._within_deadline(_Request("GET", "/_ping"), agree)
+
+    async def _negotiate(self) -> Endpoint:
+        request = _Request("GET", "/_ping")
+        response = await self._send(request, None)
+        await self._body(response, request)
+        text = response.headers.get("Api-Version", "")
+        try:
+            maximum = ApiVersion.parse(text)
+        except ValueError:
+            raise UnsupportedApiVersion(f"GET /_ping: the engine names no API version ({text[:40]!r})") from None
+        version = negotiate(maximum)
+        if version is None:
+            raise UnsupportedApiVersion(
+                f"the engine speaks API {maximum} at most; this package needs {OLDEST} or newer"
+            )
+        return Endpoint(version, maximum, parse_release(response.headers.get("Server", "")))
+
+    def _notice(self, response: httpx.Response) -> None:
+        """Every answer says what the engine speaks: another than at the negotiation is another engine."""
+        self._reached = True
+        known = self._endpoint
+        try:
+            maximum = ApiVersion.parse(response.headers["Api-Version"])
+        except (KeyError, ValueError):
+            return
+        release = parse_release(response.headers.get("Server", ""))
+        if known is not None and (maximum, release) != (known.maximum, known.release):
+            self._endpoint = replace(known, maximum=maximum, release=release) if known.pinned else None
+
+    # --- send --------------------------------------------------------------------------------------------------------
+
+    async def _within_deadline(self, request: _Request, step: Callable[[_Request], Awaitable[T]]) -> T:
+        loop = self._current_loop()
+        loop.calls += 1
+        try:
+            with anyio.move_on_after(self.timeout):
+                return await step(request)
+            raise self._too_late(request)
+        finally:
+            loop.calls -= 1
+
+    def _too_late(self, request: _Request) -> SwarmkitError:
+        if request.failure is not None:
+            return request.failure
+        late = f"no answer within {self.timeout} s"
+        if request.changes and not request.attempt.untouched:
+            return OutcomeUnknown(request.method, request.path, late)
+        return EngineTimeout(f"{request.method} {request.path}: {late}")
+
+    async def _content(self, request: _Request) -> bytes:
+        return await self._body(await self._open(request), request)
+
+    async def _open(self, request: _Request) -> httpx.Response:
+        """The answer that begins with a good status, by as many attempts as are safe."""
+        while True:
+            request.attempts += 1
+            request.attempt = Attempt(sent=0)
+            try:
+                endpoint = await self.endpoint()
+                if endpoint.version < request.since:
+                    raise features.too_old(request.path, request.since, endpoint)
+                version = features.check((request.query, request.body), endpoint)
+                return await self._send(request, version)
+            except SwarmkitError as error:
+                if not self._may_go_again(request, error):
+                    raise
+                request.failure = error
+            await self.clock.sleep(random.uniform(0, min(_BACKOFF * 2**request.attempts, _BACKOFF_LIMIT)))
+
+    def _may_go_again(self, request: _Request, error: SwarmkitError) -> bool:
+        """Nothing was taken of it, or it only asks; and this engine has answered before, so it may come back."""
+        match error:
+            case UnsupportedApiVersion():
+                # The engine was replaced by an older one. Its refusal reset the endpoint: agree anew, once.
+                return self._endpoint is None and request.attempts == 1
+            case EngineUnreachable():
+                return self._reached and request.attempt.untouched
+            case NoQuorum():
+                return not request.changes
+            case EngineError():
+                return not request.changes and type(error) is EngineError and error.status in _GATEWAY_STATUSES
+            case _:
+                return False
+
+    async def _send(self, request: _Request, version: ApiVersion | None) -> httpx.Response:
+        """One attempt: the answer with a good status, or the error that it is."""
+        transport = self._current_loop().transport
+        message = self._message(request, version)
+        began = time.monotonic()
+        # From here on only the transport knows what was taken of it; one that does not say leaves that open.
+        request.attempt.sent = None
+        try:
+            response = await transport.handle_async_request(message)
+        except _FOREIGN as error:
+            raise self._translate(error, request) from error
+        took = (time.monotonic() - began) * 1000
+        _log.debug(
+            "%s %s: %d, %.1f ms, attempt %d", request.method, request.path, response.status_code, took, request.attempts
+        )
+        self._notice(response)
+        if response.status_code >= 300:
+            raise await self._refusal(response, request)
+        return response
+
+    def _message(self, request: _Request, version: ApiVersion | None) -> httpx.Request:
+        host = "docker" if self._address is None or self._address.path else str(self._address).removeprefix("tcp://")
+        target = f"/v{version}{request.path}" if version else request.path
+        if request.query is not None and (parameters := _parameters(request.query)):
+            target += "?" + urlencode(parameters, quote_via=quote, safe="")
+        headers = {"User-Agent": "docker-swarmkit", "Accept": "application/json", "Accept-Encoding": "identity"}
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        return httpx.Request(
+            request.method,
+            f"http://{host}{target}",
+            headers={**headers, **(request.headers or {})},
+            content=None if request.body is None else request.body.wire(),
+            extensions={"attempt": request.attempt, "stream": request.stream},
+        )
+
+    async def _refusal(self, response: httpx.Response, request: _Request) -> SwarmkitError:
+        body = await self._body(response, request, limit=_ERROR_BODY_LIMIT)
+        if response.status_code < 400:
+            where = response.headers.get("Location", "nowhere")[:200]
+            return ProtocolError(f"{request.method} {request.path}: redirected to {where}, which is never followed")
+        reason = response.extensions.get("reason_phrase", b"").decode("ascii", "replace")
+        error = engine_error(response.status_code, body, request.method, request.path, reason=reason)
+        if isinstance(error, UnsupportedApiVersion) and self._endpoint is not None and not self._endpoint.pinned:
+            self._endpoint = None
+        return error
+
+    async def _body(self, response: httpx.Response, request: _Request, *, limit: int = _BODY_LIMIT) -> bytes:
+        """The whole body; of an error's, as much as is worth reading."""
+        stream = response.stream
+        assert isinstance(stream, httpx.AsyncByteStream)
+        size, pieces = 0, list[bytes]()
+        try:
+            async for piece in stream:
+                size += len(piece)
+                pieces.append(piece)
+                if size > limit:
+                    break
+        except _FOREIGN as error:
+            raise self._translate(error, request) from error
+        finally:
+            await _close(stream)
+        if size > limit and response.status_code < 300:
+            raise ProtocolError(f"{request.method} {request.path}: the answer is larger than {limit} bytes")
+        return b"".join(pieces)
+
+    def _translate(self, error: Exception, request: _Request) -> SwarmkitError:
+        """The one place where what a transport raises becomes one of our errors."""
+        what = f"{request.method} {request.path}"
+        detail = str(error) or type(error).__name__
+        never_sent = request.attempt.untouched or isinstance(
+            error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.LocalProtocolError
+        )
+        if request.changes and not never_sent:
+            return OutcomeUnknown(request.method, request.path, "the client was closed" if self._closed else detail)
+        if self._closed:
+            return ClientClosed(f"{what}: the client was closed")
+        if isinstance(error, httpx.TimeoutException):
+            return EngineTimeout(f"{what}: {detail}")
+        if isinstance(error, httpx.ProtocolError):
+            return ProtocolError(f"{what}: {detail}")
+        reason, hint = _why(error)
+        where = f" at {self._address}, from {self._address.source}" if self._address is not None else ""
+        return EngineUnreachable(f"{what}: cannot reach the engine{where}: {hint or detail}", reason)
+
+    # --- event loops -------------------------------------------------------------------------------------------------
+
+    def _current_loop(self) -> _Loop:
+        """What belongs to the running event loop. An earlier loop's goes, once nothing is under way on it."""
+        if self._closed:
+            raise ClientClosed("the client was closed")
+        token = anyio.lowlevel.current_token()
+        loop = self._loop
+        if loop is not None and loop.token == token:
+            return loop
+        if loop is not None and loop.calls and not _is_over(loop.token):
+            raise RuntimeError("this client has calls under way on another event loop; use one client for each loop")
+        if loop is not None and isinstance(loop.transport, EngineTransport):
+            loop.transport.close()
+        self._loop = _Loop(token, self._injected or self._new_transport())
+        return self._loop
+
+    def _new_transport(self) -> EngineTransport:
+        assert self._address is not None  # the client gives an address wherever it gives no transport
+        return EngineTransport(self._address, max_connections=self._max_connections)
+
+
+class ByteStream:
+    """An answer that goes on: read it piece by piece, and close it."""
+
+    def __init__(self, engine: Engine, loop: _Loop, response: httpx.Response, request: _Request) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        loop.calls += 1
+        self._loop: _Loop | None = loop
+        self.content_type: str = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        self._engine = engine
+        self._stream = response.stream
+        self._pieces: AsyncIterator[bytes] = aiter(response.stream)
+        self._request = request
+
+    async def read(self, idle: float | None) -> bytes:
+        """The next piece; empty at the end.
+
+        Raises:
+            EngineTimeout: nothing came for `idle` seconds.
+            StreamTruncated: the connection was lost.
+            ClientClosed: the client was closed.
+        """
+        what = f"{self._request.method} {self._request.path}"
+        try:
+            with anyio.move_on_after(idle):
+                return await anext(self._pieces, b"")
+        except _FOREIGN as error:
+            if self._engine._closed:  # pyright: ignore[reportPrivateUsage] -- the stream is a part of its engine
+                raise ClientClosed(f"{what}: the client was closed") from error
+            raise StreamTruncated(f"{what}: the stream was cut off: {str(error) or type(error).__name__}") from error
+        raise EngineTimeout(f"{what}: nothing came for {idle} s")
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._loop is not None:
+            self._loop.calls -= 1
+            self._loop = None
+        await _close(self._stream)
+
+
+async def _close(stream: httpx.AsyncByteStream) -> None:
+    # Ours closes at once; another transport's may need the event loop, also when the caller is being cancelled.
+    with anyio.CancelScope(shield=True):
+        await stream.aclose()
+
+
+def _is_over(token: object) -> bool:
+    """The event loop was closed, whatever it left behind. Trio does not tell."""
+    is_closed = getattr(getattr(token, "native_token", token), "is_closed", None)
+    return is_closed is not None and bool(is_closed())
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    """A word and a sentence for why there is no connection."""
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(cause, socket.gaierror):
+        return "address", "the host name cannot be resolved"
+    match cause.errno if isinstance(cause, OSError) else None:
+        case errno.ENOENT | errno.ENOTDIR:
+            return "missing", "there is no such socket; is dockerd running?"
+        case errno.ECONNREFUSED:
+            return "refused", "nothing listens there; is dockerd running?"
+        case errno.EACCES | errno.EPERM:
+            return "permission", "permission denied; is this user in the group that may use the socket (docker)?"
+        case _:
+            return ("other" if isinstance(error, httpx.ConnectError) else "lost"), ""
+
+
+def _parameters(query: Query) -> list[tuple[str, str]]:
+    """The query string's parameters: what was set and is not None, flags as true and false, filters as JSON."""
+    parameters: list[tuple[str, str]] = []
+    for name, value_field in type(query).model_fields.items():
+        value: Any = getattr(query, name)
+        if value is None or name not in query.model_fields_set:
+            continue
+        if isinstance(value, Filters):
+            value = value.wire().decode()
+        elif isinstance(value, bool):
+            value = "true" if value else "false"
+        parameters.append((value_field.alias or name, str(value)))
+    return parameters
+
+
+_adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
+def _decode(into: type[T], content: bytes, request: _Request) -> T:
+    adapter: TypeAdapter[T] = _adapters.get(into) or _adapters.setdefault(into, TypeAdapter(into))
+    try:
+        return adapter.validate_json(content)
+    except ValidationError as error:
+        # Where it is wrong, never what stands there: answers hold environments and labels.
+        first = error.errors(include_input=False, include_url=False, include_context=False)[:3]
+        where = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in first)
+        raise ProtocolError(
+            f"{request.method} {request.path}: not the answer that is expected ({error.error_count()} errors: {where})"
+        ) from None

@@ -1,0 +1,107 @@
+"""Bytes in, log entries out: the frames in which engines send logs, and the lines of services with a terminal.
+
+Pure, sans I/O. Must not know: where the bytes come from, or what a log line means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal, NamedTuple, Protocol
+
+Stream = Literal["stdin", "stdout", "stderr"]
+
+_HEADER_SIZE: Final = 8
+_STREAMS: Final[dict[int, Stream]] = {0: "stdin", 1: "stdout", 2: "stderr"}
+_SYSTEM_ERROR: Final = 3
+_FRAME_LIMIT: Final = 16 * 1024 * 1024
+_LINE_LIMIT: Final = 16 * 1024 * 1024
+
+
+class FramingError(Exception):
+    """The bytes are not what they should be, or the engine says in them that it cannot go on."""
+
+    def __init__(self, message: str, *, by_engine: bool) -> None:
+        super().__init__(message)
+        self.by_engine = by_engine
+
+
+class Entry(NamedTuple):
+    """One frame, or one line: its stream and bytes."""
+
+    stream: Stream
+    data: bytes
+
+
+class Decoder(Protocol):
+    """Takes bytes as they come, gives entries as they are whole."""
+
+    def feed(self, data: bytes) -> Iterator[Entry]:
+        """The entries that these bytes complete."""
+        ...
+
+    def end(self) -> Iterator[Entry]:
+        """What is left at the end of the bytes."""
+        ...
+
+
+class FrameDecoder:
+    """Reads multiplexed frames: a stream number, three zeros, the length, the data."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Entry]:
+        """The frames that these bytes complete.
+
+        Raises:
+            FramingError: they are no frames, or a frame with which the engine gives up.
+        """
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        try:
+            while len(buffer) - start >= _HEADER_SIZE:
+                kind, size = buffer[start], int.from_bytes(buffer[start + 4 : start + 8], "big")
+                if kind > _SYSTEM_ERROR or any(buffer[start + 1 : start + 4]) or size > _FRAME_LIMIT:
+                    raise FramingError("the log stream holds something that is no frame", by_engine=False)
+                end = start + _HEADER_SIZE + size
+                if len(buffer) < end:
+                    break
+                payload = bytes(buffer[start + _HEADER_SIZE : end])
+                start = end
+                if kind == _SYSTEM_ERROR:
+                    raise FramingError(payload.decode(errors="replace").strip(), by_engine=True)
+                if payload:
+                    yield Entry(_STREAMS[kind], payload)
+        finally:
+            del buffer[:start]
+
+    def end(self) -> Iterator[Entry]:
+        """Nothing.
+
+        Raises:
+            FramingError: a frame was begun.
+        """
+        if self._buffer:
+            raise FramingError("the log stream ended inside a frame", by_engine=False)
+        return iter(())
+
+
+class LineDecoder:
+    """Reads what a terminal wrote: lines, all on stdout."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Entry]:
+        """The lines that these bytes complete."""
+        *lines, rest = (bytes(self._buffer) + data).split(b"\n")
+        self._buffer = bytearray(rest)
+        if len(rest) > _LINE_LIMIT:
+            raise FramingError("a log line is too long", by_engine=False)
+        return (Entry("stdout", line.removesuffix(b"\r") + b"\n") for line in lines)
+
+    def end(self) -> Iterator[Entry]:
+        """The line that has no end."""
+        rest, self._buffer = bytes(self._buffer), bytearray()
+        return iter([Entry("stdout", rest)] if rest else [])

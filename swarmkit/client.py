@@ -1,0 +1,99 @@
+"""The client: opens the engine and hangs the nouns on it. Must not know: paths, JSON, statuses."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from . import _hosts
+from ._engine import Engine
+from .auth import RegistryAuthOption
+from .errors import UnsupportedApiVersion
+from .nodes import Nodes
+from .services import Services
+from .tasks import Tasks
+from .versions import ApiVersion
+
+
+class SwarmClient:
+    """A client for one engine that is a manager of a swarm.
+
+    Connects with the first call. Use it as `async with SwarmClient() as client`, or without and `aclose()` it, on
+    asyncio or trio, on one event loop after another. Any number of calls may be under way at once.
+
+    Args:
+        host: `unix:///PATH` or `tcp://HOST:PORT`. Without one the engine is found as Docker's own program finds it:
+            DOCKER_HOST, DOCKER_CONTEXT, the current context, the default socket.
+        context: A Docker context, in place of a host.
+        api_version: The API version to speak, such as "1.41", in place of agreeing on one; as DOCKER_API_VERSION does.
+        timeout: Seconds a call may take as a whole; None for no limit. A leader election can stall one for 15 s.
+        max_connections: Calls on the wire at once; further ones wait their turn. Streams do not count.
+        registry_auth: Where a service's registry credentials come from: "config" is Docker's config file, a
+            RegistryAuth is sent as given, None sends none. Credentials that are sent are stored in the swarm.
+        transport: An httpx transport in place of the own one, for tests.
+
+    Raises:
+        HostError: the engine's address cannot be found out or used.
+        UnsupportedApiVersion: this package does not speak the version asked for.
+    """
+
+    services: Services
+    tasks: Tasks
+    nodes: Nodes
+
+    def __init__(
+        self,
+        host: str | None = None,
+        *,
+        context: str | None = None,
+        api_version: str | ApiVersion | None = None,
+        timeout: float | None = 60.0,
+        max_connections: int = 64,
+        registry_auth: RegistryAuthOption = "config",
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        elsewhere = transport is not None and host is None and context is None
+        self._engine = Engine(
+            None if elsewhere else _hosts.resolve(host, context, os.environ),
+            pinned=_pinned(api_version),
+            timeout=timeout,
+            max_connections=max_connections,
+            transport=transport,
+        )
+        self.tasks = Tasks(self._engine)
+        self.nodes = Nodes(self._engine)
+        self.services = Services(self._engine, self.tasks, self.nodes, registry_auth)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections. Calls under way fail with ClientClosed, later ones too; closing twice is no error."""
+        await self._engine.aclose()
+
+    async def api_version(self) -> ApiVersion:
+        """The API version in use: the pinned one, or what this package and the engine agree on.
+
+        GET /_ping, once.
+        """
+        return await self._engine.api_version()
+
+
+def _pinned(api_version: str | ApiVersion | None) -> ApiVersion | None:
+    source = "api_version"
+    if api_version is None:
+        source, api_version = "DOCKER_API_VERSION", os.environ.get("DOCKER_API_VERSION") or None
+    if api_version is None or isinstance(api_version, ApiVersion):
+        return api_version
+    try:
+        return ApiVersion.parse(api_version)
+    except ValueError as error:
+        raise UnsupportedApiVersion(f"{source}: {error}") from None

@@ -1,0 +1,1 @@
+"""The nouns of the wire, one module each. Import them from `swarmkit`."""

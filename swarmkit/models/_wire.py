@@ -1,0 +1,317 @@
+"""The base of every wire model, and the scalars whose Python type is not their JSON type.
+
+Owns: how a model reads, refuses typos, and writes itself; durations, timestamps, base64 bytes.
+Must not know: any Docker noun.
+"""
+
+# No `from __future__ import annotations` here or in the models: pydantic reads the annotations at run time, faster so,
+# and resolves those of `__pydantic_extra__` in the module of the subclass.
+
+import difflib
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import cache, partial
+from operator import methodcaller
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import core_schema as cs
+
+_ACRONYMS: Final = {"id": "ID", "uid": "UID", "gid": "GID", "pid": "PID", "tty": "TTY", "dns": "DNS", "os": "OS",
+                    "cpus": "CPUs", "ips": "IPs"}  # fmt: skip
+
+
+def pascal(name: str) -> str:
+    """Docker's key for a Python field name: `oom_score_adj` is `OomScoreAdj`, `nano_cpus` is `NanoCPUs`."""
+    return "".join(_ACRONYMS.get(word) or word.capitalize() for word in name.split("_"))
+
+
+class _ExtraKey:
+    """A key no field has. JSON may hold any (engines grow); Python code may add wire keys, never a misspelt field."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return cs.json_or_python_schema(
+            json_schema=cs.str_schema(),
+            python_schema=cs.custom_error_schema(
+                cs.str_schema(pattern="^[^a-z]"),
+                custom_error_type="unknown_field",
+                custom_error_message="No such field, or given twice (as the field and as its wire key)",
+            ),
+        )
+
+
+class WireModel(BaseModel):
+    """A JSON object of the Engine API: snake_case in Python, Docker's own keys on the wire, both accepted on input.
+
+    Keys this package does not know are kept and sent back. Only what was set is written, also where it equals a
+    default. Values are checked for their type and nothing else.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=pascal,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        validate_assignment=True,
+        extra="allow",
+        hide_input_in_errors=True,
+        defer_build=True,
+        protected_namespaces=(),
+    )
+
+    if not TYPE_CHECKING:  # type checkers would take it for a field
+        __pydantic_extra__: dict[Annotated[str, _ExtraKey()], Any]
+
+    def wire(self) -> bytes:
+        """The JSON that goes to the engine: what was set, under Docker's keys."""
+        return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_unset=True, warnings="error")
+
+    @classmethod
+    def from_wire(cls, data: bytes | str) -> Self:
+        """The model that this JSON describes.
+
+        Raises:
+            pydantic.ValidationError: the JSON is broken or a value has the wrong type.
+        """
+        return cls.model_validate_json(data)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # pydantic would take an unknown name as an extra key: a typo would be sent and dropped by the engine.
+        if name[:1] != "_" and name not in type(self).__pydantic_fields__:
+            refuse_unknown(type(self), name, self.__pydantic_extra__ or {})
+        super().__setattr__(name, value)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        fields = type(self).__pydantic_fields__
+        for name, value in self.__dict__.items():
+            if value is not None and fields[name].repr:
+                yield name, value
+        # The values of keys we do not know may be secrets.
+        for key in self.__pydantic_extra__ or ():
+            yield key, ...
+
+
+def refuse_unknown(model: type[WireModel], name: str, extra: Mapping[str, Any]) -> None:
+    """Raise AttributeError for a name that is neither a field nor a plain unknown wire key of the model."""
+    if name in extra or isinstance(getattr(model, name, None), property):
+        return
+    keys = wire_keys(model)
+    if (field := keys.get(name.lower())) is not None:
+        raise AttributeError(f"{model.__name__}.{name}: the field is called {field!r}", name=name, obj=model)
+    if name[:1].islower():
+        close = difflib.get_close_matches(name, model.__pydantic_fields__, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"{model.__name__} has no field {name!r}{hint}", name=name, obj=model)
+
+
+@cache
+def wire_keys(model: type[WireModel]) -> Mapping[str, str]:
+    """The field of each wire key of a model, by the key in lower case: Go matches keys without regard to case."""
+    return {(field.alias or name).lower(): name for name, field in model.__pydantic_fields__.items()}
+
+
+class Unset(Enum):
+    """The type of UNSET, which says: not given. None is a value, and means something else."""
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset.UNSET
+"""Not given: what is live stays as it is."""
+
+
+Int = Annotated[int, Strict()]
+"""A whole number; True, 3.0 and "3" are not."""
+Bool = Annotated[bool, Strict()]
+"""True or False; 1 and "yes" are not."""
+
+
+# --- durations ---------------------------------------------------------------------------------------------------
+
+_LEAST_PLAUSIBLE_NS: Final = 1_000_000
+
+
+class _Nanoseconds(timedelta):
+    """A duration that is no whole number of microseconds, as an engine may hold one: it must go back unchanged."""
+
+    ns: int
+
+    @classmethod
+    def of(cls, ns: int) -> timedelta:
+        whole, rest = divmod(ns, 1000)
+        if not rest:
+            return timedelta(microseconds=whole)
+        duration = cls(microseconds=whole)
+        duration.ns = ns
+        return duration
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Nanoseconds.of, (self.ns,)
+
+    def __copy__(self) -> timedelta:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> timedelta:
+        return self
+
+
+def nanoseconds(duration: timedelta) -> int:
+    """The duration as Docker counts it."""
+    if isinstance(duration, _Nanoseconds):
+        return duration.ns
+    return (duration.days * 86_400 + duration.seconds) * 1_000_000_000 + duration.microseconds * 1_000
+
+
+def _duration_from_python(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        if 0 < abs(value) < _LEAST_PLAUSIBLE_NS:
+            raise PydanticCustomError(
+                "bare_duration", "A bare number would be nanoseconds: give a timedelta, such as timedelta(seconds=5)"
+            )
+        return _Nanoseconds.of(value)
+    raise PydanticCustomError("duration_type", "Input should be a timedelta, or nanoseconds as a whole number")
+
+
+class _DurationSchema:
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # Lists decode one of these several times a row. Built of C functions, no Python frame runs for a duration
+        # of whole microseconds, and so none gives the garbage collector an occasion in the middle of a long list.
+        whole_microseconds = cs.chain_schema(
+            [
+                cs.int_schema(strict=True, multiple_of=1000),
+                cs.no_info_plain_validator_function(cast("Any", partial(timedelta, 0, 0))),
+                cs.no_info_plain_validator_function(methodcaller("__floordiv__", 1000)),
+            ]
+        )
+        exact = cs.no_info_after_validator_function(_Nanoseconds.of, cs.int_schema(strict=True))
+        return cs.json_or_python_schema(
+            json_schema=cs.custom_error_schema(
+                cs.union_schema([whole_microseconds, exact], mode="left_to_right"),
+                custom_error_type="duration_type",
+                custom_error_message="Input should be nanoseconds as a whole number",
+            ),
+            python_schema=cs.no_info_plain_validator_function(_duration_from_python),
+            serialization=cs.plain_serializer_function_ser_schema(
+                nanoseconds, return_schema=cs.int_schema(), when_used="json-unless-none"
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "integer", "format": "int64", "description": "nanoseconds"}
+
+
+Duration = Annotated[timedelta, _DurationSchema()]
+"""A timedelta in Python, nanoseconds on the wire, exact both ways."""
+
+
+# --- timestamps --------------------------------------------------------------------------------------------------
+
+_ZERO: Final = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def _zero_time(value: object) -> None:
+    if value == _ZERO or (isinstance(value, str) and value.startswith("0001-01-01T00:00:00")):
+        return
+    raise ValueError("neither a timestamp nor the zero time")
+
+
+class _TimestampSchema:
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # Only the zero time, Go's way to say "never", reaches the Python function: see _DurationSchema.
+        return cs.custom_error_schema(
+            cs.union_schema(
+                [
+                    cs.none_schema(),
+                    cs.datetime_schema(gt=_ZERO, tz_constraint="aware"),
+                    cs.no_info_plain_validator_function(_zero_time),
+                ],
+                mode="left_to_right",
+            ),
+            custom_error_type="timestamp",
+            custom_error_message="Input should be an RFC 3339 timestamp",
+            serialization=cs.plain_serializer_function_ser_schema(
+                datetime.isoformat, return_schema=cs.str_schema(), when_used="json-unless-none"
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}
+
+
+Timestamp = Annotated[datetime | None, _TimestampSchema()]
+"""An aware datetime to the microsecond; None for Docker's zero time, its way to say "never"."""
+
+
+# --- bytes -------------------------------------------------------------------------------------------------------
+
+
+def _bytes_from_python(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        try:
+            return b64decode(value, validate=True)
+        except ValueError:
+            raise PydanticCustomError(
+                "base64", "A string here is the wire's base64; give plain content as bytes"
+            ) from None
+    raise PydanticCustomError("base64_type", "Input should be bytes")
+
+
+class _Base64Schema:
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # Not pydantic's own base64, which reads and writes the URL alphabet: the engine refuses that.
+        return cs.no_info_plain_validator_function(
+            _bytes_from_python,
+            serialization=cs.plain_serializer_function_ser_schema(
+                lambda data: b64encode(data).decode(), return_schema=cs.str_schema(), when_used="json-unless-none"
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "format": "byte"}
+
+
+Base64 = Annotated[bytes, _Base64Schema()]
+"""Bytes in Python, standard base64 on the wire."""
+
+
+# --- sizes and CPUs ----------------------------------------------------------------------------------------------
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE)
+_EXPONENT: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+
+
+def parse_bytes(size: str) -> int:
+    """The number of bytes in a size such as `512MiB`, `512m` or `1.5g`. Units are powers of 1024, as in Docker.
+
+    Raises:
+        ValueError: the text is not a size.
+    """
+    match = _SIZE.fullmatch(size.strip())
+    if match is None:
+        raise ValueError(f"not a size (expected a form like '512MiB'): {size[:40]!r}")
+    return int(Decimal(match[1]) * 1024 ** _EXPONENT[(match[2] or "").lower()])
+
+
+def cpus(count: float | str) -> int:
+    """A number of CPUs, such as 0.5, as the billionths of a CPU that `nano_cpus` takes.
+
+    Raises:
+        ValueError: not a finite number.
+    """
+    try:
+        return int(Decimal(str(count)) * 1_000_000_000)
+    except (ArithmeticError, ValueError):
+        raise ValueError(f"not a number of CPUs: {str(count)[:40]!r}") from None

@@ -1,0 +1,36 @@
+"""Configs: how a service refers to one."""
+
+from typing import Annotated
+
+from ..versions import Since
+from ._wire import Int, WireModel
+
+
+class ConfigReferenceFile(WireModel):
+    """The file in which tasks find a config."""
+
+    name: str | None = None
+    """Absolute path, or a name below the root folder."""
+    uid: str | None = None
+    """Owner, a number written as a string."""
+    gid: str | None = None
+    """Group, a number written as a string."""
+    mode: Int | None = None
+    """Permission bits, such as 0o444."""
+
+
+class ConfigReferenceRuntime(WireModel):
+    """Says that a config is used by the task's runtime (as a credential spec) and not mounted."""
+
+
+class ConfigReference(WireModel):
+    """A config given to every task of a service, as a file or to its runtime."""
+
+    file: ConfigReferenceFile | None = None
+    """Where tasks find it."""
+    runtime: Annotated[ConfigReferenceRuntime | None, Since("1.40", presence=True)] = None
+    """Set, and empty, where the config is for the runtime and not a file."""
+    config_id: str | None = None
+    """Id of the config; must belong to `config_name`."""
+    config_name: str | None = None
+    """Name of the config."""

@@ -1,0 +1,130 @@
+"""Query parameters and filters, one model per endpoint: a typo is refused, a parameter knows its API version.
+
+Engines ignore parameters they do not know, so a misspelt or too new one would silently select everything.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from ..versions import Since
+from ._wire import Bool, Int, WireModel
+
+
+class Query(WireModel):
+    """The query string of a request."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
+
+class Filters(WireModel):
+    """Conditions on what a list holds: values of one key are alternatives, keys must all match."""
+
+    model_config = ConfigDict(alias_generator=None, extra="forbid")
+
+    @classmethod
+    def of(cls, conditions: "Self | Mapping[str, Any] | None") -> Self | None:
+        """The filters that a mapping describes; a value may be one string, number or bool, or several.
+
+        Raises:
+            pydantic.ValidationError: the endpoint has no such filter, or a value is of another kind.
+        """
+        if conditions is None or isinstance(conditions, cls):
+            return conditions
+        return cls.model_validate({key: _texts(value) for key, value in dict(conditions).items()})
+
+
+def _texts(value: Any) -> Any:
+    match value:
+        case bool():
+            return ["true" if value else "false"]
+        case str():
+            return [value]
+        case int():
+            return [str(value)]
+        case list() | tuple() | set() | frozenset():
+            return [text for one in value for text in _texts(one)]  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return value
+
+
+Values = list[str] | None
+
+
+class ServiceFilters(Filters):
+    """Filters of `services.list`."""
+
+    id: Values = None
+    """Id, or the beginning of one."""
+    name: Values = None
+    """Name, or the beginning of one."""
+    label: Values = None
+    """`key` or `key=value` of a service label."""
+    mode: Annotated[Values, Since("1.29"), Since("1.41", value="replicated-job"), Since("1.41", value="global-job")] = (
+        None
+    )
+    """`replicated`, `global`, `replicated-job` or `global-job`."""
+    runtime: Annotated[Values, Since("1.30")] = None
+    """`container` (what engines show by default) or `plugin`."""
+
+
+class TaskFilters(Filters):
+    """Filters of `tasks.list`."""
+
+    id: Values = None
+    """Id, or the beginning of one."""
+    name: Values = None
+    """Name, or the beginning of one."""
+    label: Values = None
+    """`key` or `key=value` of a label of the service."""
+    service: Values = None
+    """Id or name of a service; an unknown one is NotFound."""
+    node: Values = None
+    """Id or name of a node; an unknown one is NotFound."""
+    desired_state: Annotated[Values, Field(alias="desired-state")] = None
+    """`running`, `shutdown` or `accepted`."""
+    runtime: Annotated[Values, Since("1.31")] = None
+    """`container` or `plugin`."""
+    up_to_date: Annotated[Values, Since("1.29"), Field(alias="_up-to-date")] = None
+    """`true` for tasks made from the service's present spec; an internal filter of Docker's own tools."""
+
+
+class ServiceListQuery(Query):
+    """Query of GET /services."""
+
+    filters: ServiceFilters | None = None
+    status: Annotated[Bool | None, Since("1.41")] = None
+
+
+class ServiceInspectQuery(Query):
+    """Query of GET /services/{id}."""
+
+    insert_defaults: Annotated[Bool | None, Since("1.29")] = None
+
+
+class ServiceUpdateQuery(Query):
+    """Query of POST /services/{id}/update."""
+
+    version: Int
+    registry_auth_from: Annotated[Literal["spec", "previous-spec"] | None, Since("1.25")] = None
+    rollback: Annotated[Literal["previous"] | None, Since("1.28")] = None
+
+
+class TaskListQuery(Query):
+    """Query of GET /tasks."""
+
+    filters: TaskFilters | None = None
+
+
+class LogsQuery(Query):
+    """Query of GET /services/{id}/logs and GET /tasks/{id}/logs."""
+
+    stdout: Bool
+    stderr: Bool
+    follow: Bool = False
+    tail: str = "all"
+    since: str | None = None
+    timestamps: Bool = False
+    details: Annotated[Bool, Since("1.30")] = True

@@ -1,0 +1,333 @@
+"""The service spec with its mode, update, rollback and endpoint parts, and the service that a manager keeps of it."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field
+
+from ..versions import Since
+from ._wire import Duration, Int, Timestamp, WireModel
+from .container import ContainerSpec
+from .network import NetworkAttachmentConfig
+from .task import ObjectVersion, TaskTemplate
+
+FailureAction = Literal["pause", "continue", "rollback"] | str
+Order = Literal["stop-first", "start-first"] | str
+Protocol = Literal["tcp", "udp", "sctp"]
+PublishMode = Literal["ingress", "host"]
+
+
+class Replicated(WireModel):
+    """A number of tasks."""
+
+    replicas: Int | None = None
+    """How many; engines default to 1."""
+
+
+class Global(WireModel):
+    """One task on every node."""
+
+
+class ReplicatedJob(WireModel):
+    """A number of tasks that each run to completion."""
+
+    max_concurrent: Int | None = None
+    """How many at a time; engines default to 1."""
+    total_completions: Int | None = None
+    """How many have to complete; engines default to `max_concurrent`."""
+
+
+class GlobalJob(WireModel):
+    """One task on every node that runs to completion."""
+
+
+class ServiceMode(WireModel):
+    """How many tasks there are: exactly one of the four."""
+
+    replaced_whole: ClassVar[bool] = True
+
+    replicated: Replicated | None = None
+    """A number of tasks."""
+    global_: Annotated[Global | None, Field(alias="Global")] = None
+    """One task on every node."""
+    replicated_job: Annotated[ReplicatedJob | None, Since("1.41", presence=True)] = None
+    """A number of tasks that each run to completion."""
+    global_job: Annotated[GlobalJob | None, Since("1.41", presence=True)] = None
+    """One task on every node that runs to completion."""
+
+    @classmethod
+    def of(cls, mode: "Mode") -> Self:
+        """The mode that this part describes; a whole mode as it is."""
+        match mode:
+            case Replicated():
+                return cls(replicated=mode)
+            case Global():
+                return cls(global_=mode)
+            case ReplicatedJob():
+                return cls(replicated_job=mode)
+            case GlobalJob():
+                return cls(global_job=mode)
+            case ServiceMode():
+                return cls.model_validate(mode)
+
+    @property
+    def is_job(self) -> bool:
+        """Its tasks run to completion."""
+        return self.replicated_job is not None or self.global_job is not None
+
+
+Mode = ServiceMode | Replicated | Global | ReplicatedJob | GlobalJob
+"""What a `mode=` takes: a whole mode, or the part that says it."""
+
+
+class UpdateConfig(WireModel):
+    """How an update replaces tasks."""
+
+    parallelism: Int | None = None
+    """Tasks replaced at a time, 0 for all; 1 without an update config, 0 with one that does not say."""
+    delay: Duration | None = None
+    """Time between one batch and the next."""
+    failure_action: Annotated[FailureAction | None, Since("1.28", value="rollback")] = None
+    """What to do when too many new tasks fail; engines default to pause."""
+    monitor: Annotated[Duration | None, Since("1.25")] = None
+    """Time after which a new task that still runs counts as good; 0 is the engine's default, 5 s."""
+    max_failure_ratio: Annotated[float | None, Since("1.25")] = None
+    """Share of new tasks that may fail, 0 to 1."""
+    order: Annotated[Order | None, Since("1.29", idle="stop-first")] = None
+    """Whether the old task stops before the new one starts; engines default to stop-first."""
+
+
+class RollbackConfig(WireModel):
+    """How a rollback replaces tasks."""
+
+    parallelism: Int | None = None
+    """Tasks replaced at a time, 0 for all."""
+    delay: Duration | None = None
+    """Time between one batch and the next."""
+    failure_action: Literal["pause", "continue"] | str | None = None
+    """What to do when too many tasks fail; engines default to pause."""
+    monitor: Duration | None = None
+    """Time after which a task that still runs counts as good; 0 is the engine's default, 5 s."""
+    max_failure_ratio: float | None = None
+    """Share of tasks that may fail, 0 to 1."""
+    order: Annotated[Order | None, Since("1.29", idle="stop-first")] = None
+    """Whether the old task stops before the new one starts; engines default to stop-first."""
+
+
+class PortConfig(WireModel):
+    """A port of the tasks that is reachable from outside."""
+
+    name: str | None = None
+    """A name for it."""
+    protocol: Annotated[Protocol | str | None, Since("1.37", value="sctp")] = None
+    """Protocol; engines default to tcp."""
+    target_port: Int | None = None
+    """Port in the container."""
+    published_port: Int | None = None
+    """Port outside; 0 or none lets the manager choose one."""
+    publish_mode: Annotated[PublishMode | str | None, Since("1.25", idle="ingress")] = None
+    """On every node through the routing mesh (ingress, the default), or on the task's own node (host)."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The port written as `[PUBLISHED:]TARGET[/PROTOCOL]`, such as `8080:80/udp`.
+
+        Raises:
+            ValueError: the text is not of that form, or has a port outside 1 to 65535 or another protocol.
+        """
+        ports, slash, protocol = text.partition("/")
+        published, colon, target = ports.rpartition(":")
+        if slash and protocol not in ("tcp", "udp", "sctp"):
+            raise ValueError(f"not a protocol (tcp, udp or sctp) in port {text[:80]!r}")
+        port = cls(target_port=_port(target, text))
+        if colon:
+            port.published_port = _port(published, text)
+        if slash:
+            port.protocol = protocol
+        return port
+
+
+def _port(digits: str, text: str) -> int:
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5 and 1 <= int(digits) <= 65535):
+        raise ValueError(f"not a port (expected a form like '8080:80/udp', ports from 1 to 65535): {text[:80]!r}")
+    return int(digits)
+
+
+class EndpointSpec(WireModel):
+    """How the service is reached."""
+
+    mode: Literal["vip", "dnsrr"] | str | None = None
+    """One virtual address for all tasks (vip, the default), or the tasks' own addresses (dnsrr)."""
+    ports: list[PortConfig] | None = None
+    """Ports reachable from outside."""
+
+
+class ServiceSpec(WireModel):
+    """All that a user says about a service."""
+
+    name: str | None = None
+    """Name, unique in the swarm; it cannot change."""
+    labels: dict[str, str] | None = None
+    """Labels of the service."""
+    task_template: TaskTemplate | None = None
+    """What its tasks run."""
+    mode: ServiceMode | None = None
+    """How many tasks; engines default to one replica."""
+    update_config: UpdateConfig | None = None
+    """How updates replace tasks."""
+    rollback_config: Annotated[RollbackConfig | None, Since("1.28", presence=True)] = None
+    """How rollbacks replace tasks."""
+    networks: list[NetworkAttachmentConfig] | None = None
+    """Left over from API 1.24: networks belong into the task template."""
+    endpoint_spec: EndpointSpec | None = None
+    """How it is reached."""
+
+    @property
+    def container(self) -> ContainerSpec:
+        """The container spec, to read and to change.
+
+        Raises:
+            ValueError: there is none, as in a plugin service.
+        """
+        if self.task_template is None or self.task_template.container_spec is None:
+            raise ValueError("this service spec has no container spec")
+        return self.task_template.container_spec
+
+    @property
+    def image(self) -> str:
+        """The image of the container; empty where there is none."""
+        container = None if self.task_template is None else self.task_template.container_spec
+        return (container and container.image) or ""
+
+    @property
+    def replicas(self) -> int:
+        """The number of tasks that should run at a time.
+
+        Raises:
+            ValueError: the mode is global: the number of nodes decides.
+        """
+        mode = self.mode
+        if mode is None or (mode.replicated is not None and mode.replicated.replicas is None):
+            return 1
+        if mode.replicated is not None and mode.replicated.replicas is not None:
+            return mode.replicated.replicas
+        if mode.replicated_job is not None:
+            job = mode.replicated_job
+            return 1 if job.max_concurrent is None else job.max_concurrent
+        raise ValueError("a global service has no number of replicas: the nodes decide")
+
+
+class ServiceSpecWithDefaults(ServiceSpec):
+    """A service spec that the engine filled up with its defaults: for reading. Sending it back would store them."""
+
+
+class EndpointVirtualIP(WireModel):
+    """The virtual address of a service on one network."""
+
+    network_id: str | None = None
+    """Id of the network."""
+    addr: str | None = None
+    """Address with prefix length, such as `10.0.0.5/24`."""
+
+
+class Endpoint(WireModel):
+    """How the manager made a service reachable."""
+
+    spec: EndpointSpec | None = None
+    """What was asked for."""
+    ports: list[PortConfig] | None = None
+    """Ports as published, chosen ones included."""
+    virtual_ips: list[EndpointVirtualIP] | None = None
+    """Virtual addresses."""
+
+
+class UpdateStatus(WireModel):
+    """How far the last update or rollback has come."""
+
+    state: (
+        Literal["updating", "paused", "completed", "rollback_started", "rollback_paused", "rollback_completed"]
+        | str
+        | None
+    ) = None
+    """The state."""
+    started_at: Timestamp = None
+    """When it began."""
+    completed_at: Timestamp = None
+    """When it ended; None while it runs."""
+    message: str | None = None
+    """What the manager says about it."""
+
+
+class JobStatus(WireModel):
+    """The last run of a job."""
+
+    job_iteration: ObjectVersion | None = None
+    """Its number: tasks carry the same."""
+    last_execution: Timestamp = None
+    """When it began."""
+
+
+class ServiceStatus(WireModel):
+    """Numbers of tasks, in lists asked for with `status`."""
+
+    running_tasks: Int | None = None
+    """Tasks that run."""
+    desired_tasks: Int | None = None
+    """Tasks that should run."""
+    completed_tasks: Int | None = None
+    """Tasks of a job that have completed."""
+
+
+class Service(WireModel):
+    """A service as the manager keeps it."""
+
+    id: str
+    """Id of the service."""
+    version: ObjectVersion
+    """Version index: an update says which one it is based on."""
+    created_at: Timestamp = None
+    """When it was made."""
+    updated_at: Timestamp = None
+    """When it last changed."""
+    spec: ServiceSpec
+    """What the user asked for."""
+    previous_spec: ServiceSpec | None = None
+    """What a rollback goes back to."""
+    endpoint: Endpoint | None = None
+    """How it is reached."""
+    update_status: UpdateStatus | None = None
+    """The last update or rollback, if there was one."""
+    service_status: ServiceStatus | None = None
+    """Numbers of tasks, in lists asked for with `status`."""
+    job_status: JobStatus | None = None
+    """The last run, of a job."""
+
+    @property
+    def name(self) -> str:
+        """Name of the service."""
+        return self.spec.name or ""
+
+
+class ServiceWithDefaults(Service):
+    """A service whose spec the engine filled up with its defaults."""
+
+    spec: ServiceSpecWithDefaults  # pyright: ignore[reportIncompatibleVariableOverride] -- read, never assigned
+
+
+Warnings = Annotated[list[str], BeforeValidator(lambda value: value or [])]
+"""What the engine, or this package, remarks; engines send null for none."""
+
+
+class ServiceCreated(WireModel):
+    """The service that was created."""
+
+    id: str
+    """Id of the service."""
+    warnings: Warnings = Field(default_factory=list)
+    """Remarks, mostly none."""
+
+
+class ServiceUpdated(WireModel):
+    """A change that was accepted."""
+
+    warnings: Warnings = Field(default_factory=list)
+    """Remarks, mostly none."""

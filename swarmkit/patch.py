@@ -1,0 +1,83 @@
+"""Merges a partial spec into a whole one, and says where two specs differ.
+
+Pure. Works on any wire model; knows no one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any, NamedTuple, TypeVar, cast
+
+from .models._wire import WireModel
+
+M = TypeVar("M", bound=WireModel)
+
+
+def merge(live: M, patch: M) -> M:
+    """A copy of `live` with what is set in `patch`.
+
+    What is not set in the patch stays; None clears; models merge field by field, except those that say they are
+    replaced whole (a mode); lists and mappings are replaced whole. Neither argument is touched.
+    """
+    merged = live.model_copy(deep=True)
+    _apply(merged, patch)
+    return merged
+
+
+def _apply(target: WireModel, patch: WireModel) -> None:
+    for name in patch.model_fields_set:
+        new: Any = getattr(patch, name)
+        old: Any = getattr(target, name, None)
+        if isinstance(new, WireModel) and type(old) is type(new) and not getattr(new, "replaced_whole", False):
+            _apply(old, new)
+        elif new is None:
+            clear(target, name)
+        else:
+            setattr(target, name, deepcopy(new))
+
+
+def clear(model: WireModel, name: str) -> None:
+    """Take a field or an unknown key out of a model, as if it had never been set."""
+    if name in type(model).__pydantic_fields__:
+        vars(model)[name] = None
+    else:
+        (model.__pydantic_extra__ or {}).pop(name, None)
+    model.model_fields_set.discard(name)
+
+
+class Change(NamedTuple):
+    """One place where two specs differ."""
+
+    path: str
+    """Where, in Docker's keys."""
+    before: object
+    after: object
+
+
+def diff(before: WireModel | None, after: WireModel | None) -> tuple[Change, ...]:
+    """Every place where what two models say differs, down to the leaves. Absent, null and None are the same."""
+    return tuple(_differences("", _plain(before), _plain(after)))
+
+
+def _plain(value: object) -> object:
+    return value.model_dump(mode="json", by_alias=True, exclude_none=True) if isinstance(value, WireModel) else value
+
+
+def _differences(path: str, before: object, after: object) -> Iterator[Change]:
+    if before == after:
+        return
+    if isinstance(before, dict | None) and isinstance(after, dict | None) and (before or after):
+        old, new = cast("dict[str, object]", before or {}), cast("dict[str, object]", after or {})
+        for key in old | new:
+            yield from _differences(f"{path}.{key}" if path else key, old.get(key), new.get(key))
+    elif isinstance(before, list | None) and isinstance(after, list | None):
+        olds, news = cast("list[object]", before or []), cast("list[object]", after or [])
+        for index in range(max(len(olds), len(news))):
+            yield from _differences(
+                f"{path}[{index}]",
+                olds[index] if index < len(olds) else None,
+                news[index] if index < len(news) else None,
+            )
+    else:
+        yield Change(path, before, after)

@@ -1,0 +1,146 @@
+"""What engines accept and then do otherwise: service specs that are refused before they are sent.
+
+Pure. Says every problem of a spec with its path. What an engine refuses itself is left to the engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from .errors import Problem
+from .features import misspelt
+from .models.container import ContainerSpec
+from .models.mount import BindOptions, Mount
+from .models.service import EndpointSpec, ServiceSpec, ServiceSpecWithDefaults
+from .models.task import TaskTemplate
+from .patch import diff
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[-_A-Za-z0-9]*[A-Za-z0-9])?")
+_NAME_LIMIT = 63
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+
+
+def problems(spec: ServiceSpec, live: ServiceSpec | None = None) -> list[Problem]:
+    """All that is wrong with a spec; of a change to a live one, only what lies where the two differ.
+
+    A service that holds such a value already can therefore be changed elsewhere.
+    """
+    found = list(_spec(spec))
+    if live is None or not found:
+        return found
+    changed = [change.path for change in diff(live, spec)]
+    return [
+        problem
+        for problem in found
+        if any(_touches(path, cause) for path in changed for cause in (problem.path, *_other_causes(problem.path)))
+    ]
+
+
+def _other_causes(path: str) -> Iterator[str]:
+    """The other fields that a problem with this one is owed to: changing them brings it about as well."""
+    if path.endswith(".PublishMode"):
+        yield "EndpointSpec.Mode"
+    elif path == "TaskTemplate.Resources.SwapBytes":
+        yield "TaskTemplate.Resources.Limits"
+    elif path in ("UpdateConfig", "RollbackConfig"):
+        yield "Mode"
+
+
+def _touches(changed: str, path: str) -> bool:
+    longer, shorter = (changed, path) if len(changed) >= len(path) else (path, changed)
+    return longer == shorter or (longer.startswith(shorter) and longer[len(shorter)] in ".[")
+
+
+def _spec(spec: ServiceSpec) -> Iterator[Problem]:
+    if isinstance(spec, ServiceSpecWithDefaults):
+        yield Problem("", "this spec was read with the engine's defaults; sending it back would store them")
+    yield from misspelt(spec)
+    yield from _name(spec.name)
+    if spec.networks:
+        yield Problem("Networks", "newer engines drop it: networks belong into TaskTemplate.Networks")
+    if spec.mode is not None and spec.mode.is_job:
+        for key, config in ("UpdateConfig", spec.update_config), ("RollbackConfig", spec.rollback_config):
+            if config is not None:
+                yield Problem(key, "jobs are not updated by replacing tasks")
+    if spec.task_template is not None:
+        yield from _task_template(spec.task_template)
+    if spec.endpoint_spec is not None:
+        yield from _endpoint(spec.endpoint_spec)
+
+
+def _name(name: str | None) -> Iterator[Problem]:
+    if not name:
+        yield Problem("Name", "is empty: the engine would make one up")
+    elif len(name) > _NAME_LIMIT or _NAME.fullmatch(name) is None:
+        yield Problem(
+            "Name", f"takes at most {_NAME_LIMIT} letters, digits, '-' and '_', the first and last a letter or digit"
+        )
+
+
+def _task_template(template: TaskTemplate) -> Iterator[Problem]:
+    resources = template.resources
+    if resources is not None and resources.swap_bytes is not None:
+        limit = resources.limits.memory_bytes if resources.limits is not None else None
+        if not limit:
+            yield Problem("TaskTemplate.Resources.SwapBytes", "has no effect without a memory limit")
+    if template.container_spec is not None:
+        yield from _container(template.container_spec, "TaskTemplate.ContainerSpec.")
+
+
+def _container(container: ContainerSpec, prefix: str) -> Iterator[Problem]:
+    yield from _one_of(container.isolation, ("", "default", "process", "hyperv"), prefix + "Isolation", "default")
+    for index, mount in enumerate(container.mounts or ()):
+        yield from _mount(mount, f"{prefix}Mounts[{index}].")
+    yield from _repeated([mount.target for mount in container.mounts or ()], prefix + "Mounts[{}].Target")
+    secrets = [secret.file and secret.file.name for secret in container.secrets or ()]
+    yield from _repeated(secrets, prefix + "Secrets[{}].File.Name")
+    configs = [config.file and config.file.name for config in container.configs or ()]
+    yield from _repeated(configs, prefix + "Configs[{}].File.Name")
+
+
+def _mount(mount: Mount, prefix: str) -> Iterator[Problem]:
+    if mount.type == "image":
+        yield Problem(prefix + "Type", "no engine takes image mounts for services")
+    if not mount.target:
+        yield Problem(prefix + "Target", "is missing")
+    elif not mount.target.startswith("/") and _WINDOWS_PATH.match(mount.target) is None:
+        yield Problem(prefix + "Target", "is not an absolute path")
+    bind = mount.bind_options or BindOptions()
+    for key, is_set in (
+        ("Consistency", bool(mount.consistency)),
+        ("ImageOptions", mount.image_options is not None),
+        ("BindOptions.CreateMountpoint", bind.create_mountpoint),
+        ("BindOptions.ReadOnlyNonRecursive", bind.read_only_non_recursive),
+        ("BindOptions.ReadOnlyForceRecursive", bind.read_only_force_recursive),
+    ):
+        if is_set:
+            yield Problem(prefix + key, "works for containers; engines drop it for services")
+
+
+def _endpoint(endpoint: EndpointSpec) -> Iterator[Problem]:
+    published: list[tuple[str, int] | None] = []
+    for index, port in enumerate(endpoint.ports or ()):
+        prefix = f"EndpointSpec.Ports[{index}]."
+        yield from _one_of(port.protocol, ("", "tcp", "udp", "sctp"), prefix + "Protocol", "tcp")
+        yield from _one_of(port.publish_mode, ("", "ingress", "host"), prefix + "PublishMode", "ingress")
+        if not 1 <= (port.target_port or 0) <= 65535:
+            yield Problem(prefix + "TargetPort", "must be a port from 1 to 65535")
+        if not 0 <= (port.published_port or 0) <= 65535:
+            yield Problem(prefix + "PublishedPort", "must be a port up to 65535, or 0 to let the manager choose")
+        if endpoint.mode == "dnsrr" and (port.publish_mode or "ingress") == "ingress":
+            yield Problem(prefix + "PublishMode", "ingress needs a virtual address: use host, or the endpoint mode vip")
+        number = port.published_port
+        published.append((port.protocol or "tcp", number) if number else None)
+    yield from _repeated(published, "EndpointSpec.Ports[{}].PublishedPort")
+
+
+def _one_of(value: str | None, known: tuple[str, ...], path: str, instead: str) -> Iterator[Problem]:
+    if value is not None and value not in known:
+        yield Problem(path, f"must be one of {', '.join(filter(None, known))}: engines take any other for {instead}")
+
+
+def _repeated(values: Sequence[object], path: str) -> Iterator[Problem]:
+    for index, value in enumerate(values):
+        if value and value in values[:index]:
+            yield Problem(path.format(index), f"repeats that of {path.format(values.index(value))}")

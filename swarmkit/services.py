@@ -1,0 +1,513 @@
+"""The services of the swarm. One method, one operation.
+
+Owns: what a change to a service is made of. Must not know: HTTP, or how an image's credentials are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, overload
+
+from . import auth, convergence, patch, refusals
+from ._conflicts import Conflicts
+from ._engine import ByteStream, Engine, reference
+from .auth import RegistryAuthOption
+from .errors import InvalidSpec, OutOfSequence, Problem
+from .logs import LogStream, Since, since_parameter
+from .models._wire import UNSET, Unset, WireModel
+from .models.filters import LogsQuery, ServiceFilters, ServiceInspectQuery, ServiceListQuery, ServiceUpdateQuery
+from .models.network import NetworkAttachmentConfig
+from .models.rollout import Rollout
+from .models.service import (
+    EndpointSpec,
+    Mode,
+    Replicated,
+    RollbackConfig,
+    Service,
+    ServiceCreated,
+    ServiceMode,
+    ServiceSpec,
+    ServiceUpdated,
+    ServiceWithDefaults,
+    UpdateConfig,
+)
+from .models.task import ObjectVersion, Task, TaskTemplate
+from .nodes import Nodes
+from .tasks import Tasks
+
+Networks = Sequence[str | NetworkAttachmentConfig]
+"""Networks by name or id, or with what the attachment needs."""
+
+_KEEP_AUTH: Final[Literal["spec"]] = "spec"
+
+
+class Services:
+    """The services of the swarm."""
+
+    def __init__(self, engine: Engine, tasks: Tasks, nodes: Nodes, registry_auth: RegistryAuthOption) -> None:
+        self._engine = engine
+        self._tasks = tasks
+        self._nodes = nodes
+        self._registry_auth: RegistryAuthOption = registry_auth
+        self._conflicts = Conflicts(engine.clock)
+
+    # --- create ------------------------------------------------------------------------------------------------------
+
+    @overload
+    async def create(
+        self,
+        task_template: TaskTemplate,
+        *,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        mode: Mode | None = None,
+        update_config: UpdateConfig | None = None,
+        rollback_config: RollbackConfig | None = None,
+        networks: Networks | None = None,
+        endpoint_spec: EndpointSpec | None = None,
+        registry_auth: RegistryAuthOption | Unset = UNSET,
+    ) -> ServiceCreated: ...
+
+    @overload
+    async def create(
+        self, task_template: ServiceSpec, *, registry_auth: RegistryAuthOption | Unset = UNSET
+    ) -> ServiceCreated: ...
+
+    async def create(
+        self,
+        task_template: TaskTemplate | ServiceSpec,
+        *,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        mode: Mode | None = None,
+        update_config: UpdateConfig | None = None,
+        rollback_config: RollbackConfig | None = None,
+        networks: Networks | None = None,
+        endpoint_spec: EndpointSpec | None = None,
+        registry_auth: RegistryAuthOption | Unset = UNSET,
+    ) -> ServiceCreated:
+        """A new service, from a task template and what goes around it, or from a whole ServiceSpec.
+
+        Returns its id and the engine's warnings; its tasks come later (`wait`). Without a name the engine makes one up.
+        `networks` are the task template's. Registry credentials for the image are looked up as the client was told to,
+        or as `registry_auth` says, and stored in the swarm with the service; None sends none.
+
+        POST /services/create, API 1.24.
+
+        Raises:
+            InvalidSpec: the engine would accept it and do something else.
+            UnsupportedFeature: the API version in use lacks part of it.
+            NameConflict: there is a service of that name.
+            PortInUse: another service publishes one of the ports.
+            CredentialsError: Docker's config file cannot be read.
+            OutcomeUnknown: it was sent and the answer lost.
+        """
+        given: dict[str, Any] = {
+            "name": name,
+            "labels": None if labels is None else dict(labels),
+            "mode": None if mode is None else ServiceMode.of(mode),
+            "update_config": update_config,
+            "rollback_config": rollback_config,
+            "endpoint_spec": endpoint_spec,
+        }
+        given = {key: value for key, value in given.items() if value is not None}
+        if isinstance(task_template, ServiceSpec):
+            if given or networks is not None:
+                raise TypeError(f"a ServiceSpec says it all; not together with {', '.join([*given, 'networks'][:3])}")
+            spec = task_template.model_copy(deep=True)
+        else:
+            spec = ServiceSpec(task_template=task_template, **given).model_copy(deep=True)
+            if networks is not None:
+                _join(spec, networks)
+        if found := refusals.problems(spec):
+            raise InvalidSpec(found)
+        credentials = await auth.lookup(self._auth_option(registry_auth), spec.image)
+        created = await self._engine.call(
+            "POST", "/services/create", body=spec, headers=credentials.headers, into=ServiceCreated
+        )
+        created.warnings += credentials.warnings
+        return created
+
+    # --- read --------------------------------------------------------------------------------------------------------
+
+    async def inspect(self, service: str, *, insert_defaults: bool = False) -> Service:
+        """The service with this id, id prefix or name.
+
+        With `insert_defaults` its spec is filled up with the engine's defaults; such a spec is for reading and cannot
+        be sent back.
+
+        GET /services/{id}, API 1.24; `insert_defaults` 1.29.
+
+        Raises:
+            NotFound: there is no such service.
+            BadRequest: several ids begin so.
+            InvalidReference: not an id or name.
+        """
+        query = ServiceInspectQuery(insert_defaults=insert_defaults or None)
+        into = ServiceWithDefaults if insert_defaults else Service
+        return await self._engine.call("GET", f"/services/{_id(service)}", query=query, into=into)
+
+    async def ps(self, service: str) -> list[Task]:
+        """The tasks of a service, in all states, ordered by slot and newest first.
+
+        GET /tasks with a service filter, API 1.24.
+
+        Raises:
+            NotFound: there is no such service.
+            InvalidReference: not an id or name.
+        """
+        tasks = await self._tasks.list(filters={"service": _id(service)})
+        tasks.sort(key=lambda task: task.created_at or datetime.min.replace(tzinfo=UTC), reverse=True)
+        return sorted(tasks, key=lambda task: (task.slot or 0, task.node_id or "" if not task.slot else ""))
+
+    def logs(
+        self,
+        service: str,
+        *,
+        follow: bool = False,
+        stdout: bool = True,
+        stderr: bool = True,
+        since: Since | None = None,
+        tail: int | Literal["all"] = "all",
+        timestamps: bool = False,
+    ) -> LogStream:
+        """The log lines of all tasks of a service: `async with client.services.logs("web") as lines`.
+
+        `follow` goes on as lines are written, and engines never end it; `since` is a moment (datetime), an age
+        (timedelta) or Unix seconds; `tail` counts lines of each task, over both streams. Works with log drivers that
+        can be read back (json-file, local, journald).
+
+        GET /services/{id}/logs, API 1.30.
+
+        Raises:
+            ValueError: neither stream is asked for, `tail` is negative, or `since` has no time zone.
+            InvalidReference: not an id or name.
+        """
+        if not (stdout or stderr):
+            raise ValueError("ask for stdout, stderr or both")
+        if tail != "all" and not _is_whole(tail):
+            raise ValueError("tail must be 'all' or a number of lines from 0")
+        query = LogsQuery(
+            stdout=stdout,
+            stderr=stderr,
+            follow=follow,
+            tail=str(tail),
+            since=None if since is None else since_parameter(since, datetime.now(UTC)),
+            timestamps=timestamps,
+            details=True,
+        )
+        path = f"/services/{_id(service)}/logs"
+
+        async def open_stream() -> tuple[ByteStream, bool]:
+            # The answer's type tells frames from a terminal's bytes only from API 1.42 on; the spec always does.
+            found = await self.inspect(service)
+            container = None if found.spec.task_template is None else found.spec.task_template.container_spec
+            source = await self._engine.stream(path, query=query, since="1.30")
+            return source, container is not None and bool(container.tty)
+
+        idle = None if follow else self._engine.timeout
+        return LogStream(open_stream, timestamps=timestamps, idle=idle)
+
+    # --- change ------------------------------------------------------------------------------------------------------
+
+    async def update(
+        self,
+        service: str,
+        *,
+        version: int | ObjectVersion | None = None,
+        task_template: TaskTemplate | Unset | None = UNSET,
+        labels: Mapping[str, str] | Unset | None = UNSET,
+        mode: Mode | Unset | None = UNSET,
+        update_config: UpdateConfig | Unset | None = UNSET,
+        rollback_config: RollbackConfig | Unset | None = UNSET,
+        networks: Networks | Unset | None = UNSET,
+        endpoint_spec: EndpointSpec | Unset | None = UNSET,
+        registry_auth: RegistryAuthOption | Unset = UNSET,
+    ) -> ServiceUpdated:
+        """Change what is given and nothing else.
+
+        What is set in what you pass changes, what is not set stays as it is, None clears: so
+        `task_template=TaskTemplate(container_spec=ContainerSpec(image="nginx:1.28"))` changes the image alone. Lists
+        and mappings are replaced whole, a mode replaces the mode. A conflict with another change is read again and
+        applied again; with `version` the change is based on that version index or fails.
+
+        Stored registry credentials are kept, unless the image changes or `registry_auth` is given: then they are
+        looked up as on create. None always keeps them.
+
+        POST /services/{id}/update, API 1.24; keeping credentials 1.25.
+
+        Raises:
+            OutOfSequence: with `version`: the service has changed since; without: others were faster all the time.
+            InvalidSpec: the engine would accept a changed value and do something else.
+            UnsupportedFeature: the API version in use lacks part of the whole spec, which it would then destroy.
+            Unimplemented: the mode is of another kind: engines cannot change that.
+            NotFound: there is no such service.
+            OutcomeUnknown: it was sent and the answer lost.
+        """
+        given: dict[str, Any] = {
+            "task_template": task_template,
+            "labels": dict(labels) if isinstance(labels, Mapping) else labels,
+            "mode": ServiceMode.of(mode) if isinstance(mode, WireModel) else mode,
+            "update_config": update_config,
+            "rollback_config": rollback_config,
+            "endpoint_spec": endpoint_spec,
+        }
+        changes = ServiceSpec(**{key: value for key, value in given.items() if value is not UNSET})
+        changes = changes.model_copy(deep=True)
+        joined = None if isinstance(networks, Unset) else [_attachment(network) for network in networks or ()]
+
+        def apply(spec: ServiceSpec) -> ServiceSpec:
+            merged = patch.merge(spec, changes)
+            if joined is not None:
+                _join(merged, joined)
+            return merged
+
+        return await self._change(service, apply, version=version, registry_auth=registry_auth)
+
+    async def edit(
+        self,
+        service: str,
+        change: Callable[[ServiceSpec], ServiceSpec | None],
+        *,
+        registry_auth: RegistryAuthOption | Unset = UNSET,
+    ) -> ServiceUpdated:
+        """Change a service by a function: it gets a copy of the live spec, and alters it or returns another.
+
+        On a conflict it is called again with what is live then, so it should do nothing else. Credentials are kept as
+        in `update`.
+
+        POST /services/{id}/update, API 1.24; keeping credentials 1.25.
+
+        Raises:
+            OutOfSequence: others were faster all the time.
+            InvalidSpec: the engine would accept a changed value and do something else.
+            UnsupportedFeature: the API version in use lacks part of the whole spec, which it would then destroy.
+            NotFound: there is no such service.
+            OutcomeUnknown: it was sent and the answer lost.
+        """
+        return await self._change(service, change, registry_auth=registry_auth)
+
+    async def replace(
+        self,
+        service: str,
+        spec: ServiceSpec,
+        *,
+        version: int | ObjectVersion,
+        registry_auth: RegistryAuthOption | Unset = None,
+    ) -> ServiceUpdated:
+        """Put this whole spec in the place of the live one: what it does not say goes back to the engine's default.
+
+        `version` is the version index the spec is based on. Stored credentials are kept unless `registry_auth` is
+        given.
+
+        POST /services/{id}/update, API 1.24; keeping credentials 1.25.
+
+        Raises:
+            OutOfSequence: the service has changed since that version.
+            InvalidSpec: the engine would accept it and do something else.
+            UnsupportedFeature: the API version in use lacks part of it.
+            Unimplemented: it has another name, or a mode of another kind: engines cannot change those.
+            NotFound: there is no such service.
+            OutcomeUnknown: it was sent and the answer lost.
+        """
+        spec = spec.model_copy(deep=True)
+        if found := refusals.problems(spec):
+            raise InvalidSpec(found)
+        credentials = await auth.lookup(self._auth_option(registry_auth), spec.image)
+        index = _index(version)
+        try:
+            return await self._post(_id(service), spec, index, credentials)
+        except OutOfSequence as error:
+            error.sent, error.current = index, (await self.inspect(service)).version.index
+            raise
+
+    async def scale(self, service: str, replicas: int) -> ServiceUpdated:
+        """Set the number of replicas; of a replicated job, of total completions.
+
+        POST /services/{id}/update, API 1.24; keeping credentials 1.25.
+
+        Raises:
+            InvalidSpec: the number is negative, or the service is global: the nodes decide there.
+            NotFound: there is no such service.
+            OutOfSequence: others were faster all the time.
+            OutcomeUnknown: it was sent and the answer lost.
+        """
+        if not _is_whole(replicas):
+            raise InvalidSpec([Problem("Mode.Replicated.Replicas", "must be a whole number from 0")])
+
+        def apply(spec: ServiceSpec) -> None:
+            mode = spec.mode or ServiceMode(replicated=Replicated())
+            if mode.replicated is not None:
+                mode.replicated.replicas = replicas
+            elif mode.replicated_job is not None:
+                mode.replicated_job.total_completions = replicas
+            else:
+                raise InvalidSpec([Problem("Mode", "a global service cannot be scaled: the nodes decide")])
+            spec.mode = mode
+
+        return await self._change(service, apply)
+
+    async def rollback(self, service: str) -> ServiceUpdated:
+        """Go back to the previous spec. A second rollback comes back.
+
+        POST /services/{id}/update with rollback=previous, API 1.28.
+
+        Raises:
+            BadRequest: there is no previous spec.
+            NotFound: there is no such service.
+            OutOfSequence: others were faster all the time.
+            OutcomeUnknown: it was sent and the answer lost.
+        """
+
+        async def write(live: Service) -> ServiceUpdated:
+            query = ServiceUpdateQuery(version=live.version.index, rollback="previous")
+            path = f"/services/{live.id}/update"
+            # Engines want the present spec as the body, and look at nothing in it but its being valid.
+            return await self._engine.call("POST", path, query=query, body=live.spec, into=ServiceUpdated)
+
+        return await self._conflicts.settle(lambda: self.inspect(service), write, timeout=self._engine.timeout)
+
+    async def remove(self, service: str) -> None:
+        """Remove a service. Its tasks are shut down after that.
+
+        DELETE /services/{id}, API 1.24.
+
+        Raises:
+            NotFound: there is no such service.
+            InvalidReference: not an id or name.
+            OutcomeUnknown: it was sent and the answer lost.
+        """
+        await self._engine.call("DELETE", f"/services/{_id(service)}")
+
+    async def wait(self, service: str, *, timeout: float | None = None) -> Rollout:
+        """Wait until the service has arrived at its spec and stayed there for the monitor period.
+
+        Returns how it stands and how long that took. Tasks of a job have arrived when they are complete. `timeout` is
+        in seconds; without one it waits as long as there is hope: a slot whose tasks failed 5 times ends it, a task
+        that no node can take does not.
+
+        GET /services/{id}, /tasks and /nodes, API 1.29.
+
+        Raises:
+            UpdatePaused: the manager paused the update because tasks fail.
+            RolledBack: the manager went back to the previous spec because tasks fail.
+            TasksFailing: tasks of one slot failed 5 times.
+            RolloutTimeout: it has not arrived in time.
+            Superseded: the service was changed again meanwhile.
+            ServiceRemoved: the service was removed meanwhile.
+            NotFound: there is no such service.
+        """
+        return await convergence.follow(
+            lambda: self.inspect(service),
+            lambda service_id: self._tasks.list(filters={"service": service_id, "_up-to-date": True}),
+            self._nodes.list,
+            self._engine.clock,
+            timeout=timeout,
+        )
+
+    # --- what a change is made of ------------------------------------------------------------------------------------
+
+    async def _change(
+        self,
+        service: str,
+        change: Callable[[ServiceSpec], ServiceSpec | None],
+        *,
+        version: int | ObjectVersion | None = None,
+        registry_auth: RegistryAuthOption | Unset = UNSET,
+    ) -> ServiceUpdated:
+        """Read, change, refuse, post; again on a conflict, unless the change is based on a certain version."""
+
+        async def write(live: Service) -> ServiceUpdated:
+            spec = live.spec.model_copy(deep=True)
+            spec = change(spec) or spec
+            if found := refusals.problems(spec, live.spec):
+                raise InvalidSpec(found)
+            option = registry_auth
+            if isinstance(option, Unset) and spec.image == live.spec.image:
+                option = None
+            credentials = await auth.lookup(self._auth_option(option), spec.image)
+            return await self._post(live.id, spec, live.version.index, credentials)
+
+        if version is None:
+            return await self._conflicts.settle(lambda: self.inspect(service), write, timeout=self._engine.timeout)
+        sent = _index(version)
+        live = await self.inspect(service)
+        if live.version.index == sent:
+            try:
+                return await write(live)
+            except OutOfSequence as error:
+                error.sent, error.current = sent, (await self.inspect(service)).version.index
+                raise
+        message = f"the service is at version index {live.version.index}, the change is based on {sent}"
+        stale = OutOfSequence(409, None, message, "POST", f"/services/{service}/update")
+        stale.sent, stale.current = sent, live.version.index
+        raise stale
+
+    async def _post(self, service_id: str, spec: ServiceSpec, index: int, credentials: auth.Lookup) -> ServiceUpdated:
+        keep = None if credentials.headers else _KEEP_AUTH
+        updated = await self._engine.call(
+            "POST",
+            f"/services/{service_id}/update",
+            query=ServiceUpdateQuery(version=index, registry_auth_from=keep),
+            body=spec,
+            headers=credentials.headers,
+            into=ServiceUpdated,
+        )
+        updated.warnings += credentials.warnings
+        return updated
+
+    def _auth_option(self, given: RegistryAuthOption | Unset) -> RegistryAuthOption:
+        return self._registry_auth if isinstance(given, Unset) else given
+
+    # Last in the class: below it, `list` would mean this method in annotations.
+    async def list(
+        self,
+        *,
+        filters: ServiceFilters | Mapping[str, Any] | None = None,
+        status: bool = False,
+        name: str | None = None,
+    ) -> list[Service]:
+        """The services that match, in no order.
+
+        `name` is exact, where the engine's own name filter takes the beginning of a name. With `status` each has the
+        numbers of its tasks. Plugin services are shown only with the filter `runtime`.
+
+        GET /services, API 1.24; `status` 1.41.
+
+        Raises:
+            pydantic.ValidationError: there is no such filter.
+        """
+        conditions = ServiceFilters.of(filters)
+        if name is not None:
+            conditions = (conditions or ServiceFilters()).model_copy(update={"name": [name]})
+            conditions.model_fields_set.add("name")
+        query = ServiceListQuery(filters=conditions, status=status or None)
+        services = await self._engine.call("GET", "/services", query=query, into=list[Service])
+        return [service for service in services if name is None or service.name == name]
+
+
+def _id(service: str) -> str:
+    return reference(service, "service")
+
+
+def _index(version: int | ObjectVersion) -> int:
+    return version.index if isinstance(version, ObjectVersion) else version
+
+
+def _is_whole(number: object) -> bool:
+    """A whole number from 0, and no bool: callers need not be type-checked."""
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
+
+
+def _attachment(network: str | NetworkAttachmentConfig) -> NetworkAttachmentConfig:
+    if isinstance(network, str):
+        return NetworkAttachmentConfig(target=network)
+    return network.model_copy(deep=True)
+
+
+def _join(spec: ServiceSpec, networks: Networks) -> None:
+    """Make these the networks of the spec's tasks, and the only ones."""
+    template = spec.task_template = spec.task_template or TaskTemplate()
+    template.networks = [_attachment(network) for network in networks]
+    patch.clear(spec, "networks")

@@ -1,0 +1,40 @@
+"""The tasks of the swarm. One method, one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ._engine import Engine, reference
+from .models.filters import TaskFilters, TaskListQuery
+from .models.task import Task
+
+
+class Tasks:
+    """The tasks of the swarm."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def inspect(self, task: str) -> Task:
+        """The task with this id or id prefix.
+
+        GET /tasks/{id}, API 1.24.
+
+        Raises:
+            NotFound: there is no such task.
+            InvalidReference: not an id.
+        """
+        return await self._engine.call("GET", f"/tasks/{reference(task, 'task')}", into=Task)
+
+    async def list(self, *, filters: TaskFilters | Mapping[str, Any] | None = None) -> list[Task]:
+        """The tasks that match, of all services and in all states, in no order.
+
+        GET /tasks, API 1.24. On engines before 23.0, tasks of a removed job stay listed.
+
+        Raises:
+            NotFound: a filter names a service or node that does not exist.
+            pydantic.ValidationError: there is no such filter.
+        """
+        query = TaskListQuery(filters=TaskFilters.of(filters))
+        return await self._engine.call("GET", "/tasks", query=query, into=list[Task])
