@@ -1,0 +1,1 @@
+"""Tests of swarmkit: without an engine beside this file, with real ones in `integration`."""

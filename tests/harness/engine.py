@@ -1,0 +1,391 @@
+"""Owns one running engine: its namespaces, its image, its swarm, and its complete disappearance.
+
+Must not know where programs come from (`packages` does), nor anything of swarmkit.
+
+An engine has network, mount, process and host-name namespaces of its own and its data in memory. So engines
+run side by side with the same ports and the same `docker0`, the host's rules and links are never touched, and
+when the first process of the namespaces ends the kernel takes containers, mounts and links along.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import hashlib
+import http.client
+import io
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from tests.harness.packages import RELEASES, HarnessError, program, search_path, why_not
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+IMAGES: Final = ("busybox:1.36", "busybox:1.37")
+
+_SPACES: Final = (
+    *("--net", "--mount", "--pid", "--uts"),
+    *("--propagation=private", "--mount-proc", "--fork", "--kill-child"),
+)
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 10.0
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+_PREFIX: Final = "swk-"
+# A unix socket's path must stay below 108 bytes.
+_LONGEST_SOCKET_PATH: Final = 100
+
+# Runs as root in fresh namespaces. What is written to /run, /etc, /opt and /var/lib stays private: engines
+# and containerd's shims put sockets, keys and folders there whatever one says. /sys is mounted anew, or
+# it would show the host's network links, and keeps the host's control groups. `/` is shared again, within
+# the namespace, for mounts that ask for propagation. Standard input is the read end of the owner's pipe: when
+# the owner dies, however it dies, reading ends and the engine is killed.
+_BOOT: Final = r"""
+set -eu
+root=$1 cgroup=$2 name=$3
+shift 3
+ip link set lo up
+hostname "$name"
+mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=711 tmpfs "$root/state"
+mkdir "$root/state/cgroup"
+mount --rbind /sys/fs/cgroup "$root/state/cgroup"
+mount -t sysfs sysfs /sys
+mount --move "$root/state/cgroup" /sys/fs/cgroup
+for kept in etc opt var/lib; do
+    over="$root/state/over/$kept"
+    mkdir -p "$over/upper" "$over/work"
+    mount -t overlay -o "lowerdir=/$kept,upperdir=$over/upper,workdir=$over/work" overlay "/$kept"
+done
+mount --make-rshared /
+exec 3<&0 </dev/null
+(read -r _ <&3 || kill -KILL $$) >/dev/null 2>&1 &
+exec 3<&-
+exec dockerd --config-file "$root/daemon.json" --host "unix://$root/docker.sock" --pidfile "$root/state/pid" \
+    --data-root "$root/state/data" --exec-root "$root/state/exec" --cgroup-parent "$cgroup" "$@"
+"""
+
+
+class Engine:
+    """A Docker engine of one release that manages a swarm of its own; `with Engine("20.10") as engine: …`."""
+
+    def __init__(self, release: str) -> None:
+        if release not in RELEASES:
+            raise HarnessError(f"no engine release {release!r}: there are {', '.join(RELEASES)}")
+        self.release = release
+        self.api_version = RELEASES[release].api_version
+        self._folder: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lifeline = -1
+
+    def __repr__(self) -> str:
+        return f"Engine({self.release!r})"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def folder(self) -> Path:
+        """The engine's folder on the host; its data below `state` is visible inside its namespace only."""
+        if self._folder is None:
+            raise HarnessError(f"{self!r} is not running")
+        return self._folder
+
+    @property
+    def socket(self) -> str:
+        """The path of the socket on which it answers."""
+        return str(self.folder / "docker.sock")
+
+    @property
+    def host(self) -> str:
+        """What to set as DOCKER_HOST."""
+        return f"unix://{self.socket}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of dockerd, as the host sees it."""
+        return self._first_child(self.init_pid)
+
+    @property
+    def init_pid(self) -> int:
+        """The first process of the engine's namespaces: the one for `nsenter --target`."""
+        return self._first_child(self._process.pid if self._process is not None else 0)
+
+    def inside(self, *command: str) -> list[str]:
+        """Wrap a command line so that it runs in the engine's namespaces, no longer than the engine."""
+        spaces = ("--net", "--mount", "--pid", "--uts")
+        return [program("nsenter"), "--target", str(self.init_pid), *spaces, "--", *command]
+
+    def start(self) -> None:
+        """Start it, load the images, make it a swarm's only manager."""
+        if self._process is not None:
+            raise HarnessError(f"{self!r} is running already")
+        if reason := why_not(self.release):
+            raise HarnessError(reason)
+        _sweep()
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_short_temporary_folder()))
+        self._folder = folder
+        atexit.register(self.stop)
+        try:
+            self._launch(folder)
+            self._await_ping()
+            self._load_images()
+            self._init_swarm()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End it and everything in it at once; does nothing when it is not running."""
+        atexit.unregister(self.stop)
+        process, self._process = self._process, None
+        folder, self._folder = self._folder, None
+        if process is not None:
+            for init in children(process.pid) or [process.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(init, signal.SIGKILL)
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(_STOP_SECONDS)
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+        if folder is not None:
+            _remove(folder)
+
+    def docker(self, *args: str, input: bytes | None = None, check: bool = True) -> str:  # noqa: A002
+        """Run the `docker` program against it and return what it printed, without the last line's end.
+
+        With `check`, a failure is a HarnessError with what it said; without, its complaints are returned too.
+        """
+        command = [program("docker"), "--host", self.host, *args]
+        environment = {"PATH": search_path(self.release), "HOME": str(self.folder), "LC_ALL": "C"}
+        done = subprocess.run(command, env=environment, input=input or b"", capture_output=True, check=False)
+        said = done.stdout.decode(errors="replace")
+        complaint = done.stderr.decode(errors="replace")
+        if check and done.returncode != 0:
+            raise HarnessError(f"`docker {' '.join(args)}` on {self!r}: {complaint.strip() or said.strip()}")
+        return (said if check else said + complaint).rstrip("\n")
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send one request as given; return status, headers (names in lower case) and the whole body."""
+        sent = dict(headers or {})
+        if isinstance(body, Mapping):
+            body = json.dumps(body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        connection = _UnixConnection(self.socket)
+        try:
+            # An engine that refuses answers without waiting for the whole body.
+            with contextlib.suppress(BrokenPipeError):
+                connection.request(method, path, body=body, headers=sent)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def _first_child(self, pid: int) -> int:
+        for child in children(pid):
+            return child
+        raise HarnessError(f"{self!r} is not running")
+
+    def _launch(self, folder: Path) -> None:
+        (folder / "state").mkdir()
+        (folder / "daemon.json").write_text("{}")
+        reading, self._lifeline = os.pipe()
+        name = f"engine-{self.release.replace('.', '-')}"
+        command = [program("unshare"), *_SPACES, program("tini-static"), "--", "sh", "-c", _BOOT]
+        try:
+            with self._log().open("wb") as log:
+                self._process = subprocess.Popen(
+                    [*command, "sh", str(folder), f"/{folder.name}", name],
+                    env={"PATH": search_path(self.release), "HOME": str(folder), "LC_ALL": "C"},
+                    stdin=reading,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        finally:
+            os.close(reading)
+
+    def _log(self) -> Path:
+        kept = os.environ.get("SWARMKIT_ENGINE_LOGS")
+        if not kept:
+            return self.folder / "log"
+        Path(kept).mkdir(parents=True, exist_ok=True)
+        return Path(kept).absolute() / f"dockerd-{self.release}-{self.folder.name}.log"
+
+    def _await_ping(self) -> None:
+        process = self._process
+        deadline = time.monotonic() + _START_SECONDS
+        while process is not None and process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                status, headers, _ = self.request("GET", "/_ping")
+                if status == http.HTTPStatus.OK:
+                    self._check_version(headers.get("api-version", ""))
+                    return
+            time.sleep(0.05)
+        log = self._log().read_text(errors="replace").strip().splitlines()
+        raise HarnessError(f"{self!r} did not come up; its last words: {' | '.join(log[-3:])}")
+
+    def _check_version(self, answered: str) -> None:
+        if answered != self.api_version:
+            raise HarnessError(f"{self!r} answers API {answered}, not {self.api_version}")
+
+    def _load_images(self) -> None:
+        for image in IMAGES:
+            self._must("POST", "/images/load?quiet=1", _image_archive(image), "application/x-tar")
+
+    def _init_swarm(self) -> None:
+        wanted = {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": "127.0.0.1"}
+        self._must("POST", "/swarm/init", json.dumps(wanted).encode(), "application/json")
+
+    def _must(self, method: str, path: str, body: bytes, content_type: str) -> None:
+        status, _, answer = self.request(method, path, body, {"Content-Type": content_type})
+        if status >= http.HTTPStatus.BAD_REQUEST or b'"error"' in answer:
+            said = answer.decode(errors="replace").strip()
+            raise HarnessError(f"{self!r}: {method} {path} answered {status}: {said}")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("docker", timeout=_START_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+@functools.cache
+def _image_archive(image: str) -> bytes:
+    """An image in the form of `docker save`, made here because an import cannot set everything wanted."""
+    version = image.partition(":")[2]
+    layer = _layer(version)
+    config = {
+        "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
+        "os": "linux",
+        "config": {
+            "Env": ["PATH=/bin"],
+            "Cmd": ["sleep", "86400"],
+            "Labels": {"version": version},
+            # A container's first process ignores SIGTERM unless it handles it, and busybox's programs do not:
+            # this spares every test the grace period.
+            "StopSignal": "SIGKILL",
+        },
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": [image], "Layers": ["layer.tar"]}]
+    return _tar(
+        files={
+            "layer.tar": layer,
+            "config.json": json.dumps(config).encode(),
+            "manifest.json": json.dumps(manifest).encode(),
+        }
+    )
+
+
+def _layer(version: str) -> bytes:
+    """Make a file system of busybox under all its names, and of a file `/version` that tells images apart."""
+    busybox = Path(program("busybox"))
+    names = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    return _tar(
+        folders=("bin", "etc", "root", "tmp", "var"),
+        files={
+            "version": f"{version}\n".encode(),
+            "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+            "etc/group": b"root:x:0:\nnogroup:x:65534:\n",
+            "bin/busybox": busybox.read_bytes(),
+        },
+        links={f"bin/{name}": "busybox" for name in names if name != "busybox"},
+    )
+
+
+def _tar(files: Mapping[str, bytes], folders: Iterable[str] = (), links: Mapping[str, str] | None = None) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path in folders:
+            entry = tarfile.TarInfo(path)
+            entry.type = tarfile.DIRTYPE
+            entry.mode = 0o1777 if path == "tmp" else 0o755
+            tar.addfile(entry)
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            entry.mode = 0o755 if path.startswith("bin/") else 0o644
+            tar.addfile(entry, io.BytesIO(content))
+        for path, target in (links or {}).items():
+            entry = tarfile.TarInfo(path)
+            entry.type = tarfile.SYMTYPE
+            entry.linkname = target
+            tar.addfile(entry)
+    return buffer.getvalue()
+
+
+def children(pid: int) -> list[int]:
+    """List the children of a process, oldest first."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _short_temporary_folder() -> Path:
+    """Say where engines' folders go: the usual place, unless a socket's path would get too long there."""
+    usual = Path(tempfile.gettempdir())
+    return usual if len(str(usual)) + 40 < _LONGEST_SOCKET_PATH else Path("/", "tmp")
+
+
+def _sweep() -> None:
+    """Remove the folders that killed test runs left; their engines ended with them."""
+    for folder in _short_temporary_folder().glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).split("-")[0]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove an ended engine's folder and the control groups of its containers."""
+    parents = [_CGROUPS / folder.name, *_CGROUPS.glob(f"*/{folder.name}")]
+    _until_done(lambda: not [parent for parent in parents if not _remove_cgroups(parent)])
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_cgroups(parent: Path) -> bool:
+    for group, _, _ in os.walk(parent, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(group).rmdir()
+    return not parent.exists()
+
+
+def _until_done(attempt: Callable[[], bool]) -> None:
+    """Try again for a moment: the kernel lets go of a killed process's groups a little after its end."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    while not attempt() and time.monotonic() < deadline:
+        time.sleep(0.02)

@@ -1,0 +1,1 @@
+"""Tests against real engines, one of each release that Debian packages."""
