@@ -301,11 +301,11 @@ class Engine:
             loop.calls -= 1
 
     def _too_late(self, request: _Request) -> SwarmkitError:
-        if request.failure is not None:
-            return request.failure
         late = f"no answer within {self.timeout} s"
         if request.changes and not request.attempt.untouched:
             return OutcomeUnknown(request.method, request.path, late)
+        if request.failure is not None:
+            return request.failure
         return EngineTimeout(f"{request.method} {request.path}: {late}")
 
     async def _content(self, request: _Request) -> bytes:
@@ -540,9 +540,13 @@ def _decode(into: type[T], content: bytes, request: _Request) -> T:
     try:
         return adapter.validate_json(content)
     except ValidationError as error:
-        # Where it is wrong, never what stands there: answers hold environments and labels.
-        first = error.errors(include_input=False, include_url=False, include_context=False)[:3]
-        where = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in first)
-        raise ProtocolError(
-            f"{request.method} {request.path}: not the answer that is expected ({error.error_count()} errors: {where})"
-        ) from None
+        wrong = _places(error)
+    # Raised out here, so that the error does not carry pydantic's along, which holds what the engine said.
+    raise ProtocolError(f"{request.method} {request.path}: not the answer that is expected ({wrong})")
+
+
+def _places(error: ValidationError) -> str:
+    """Where an answer is wrong, never what stands there: answers hold environments and labels."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[:3]
+    places = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in first)
+    return f"{error.error_count()} errors: {places}"

@@ -70,6 +70,8 @@ def _spec(spec: ServiceSpec) -> Iterator[Problem]:
 
 
 def _name(name: str | None) -> Iterator[Problem]:
+    if name is None:
+        return  # not asked for: the engine makes one up
     if not name:
         yield Problem("Name", "is empty: the engine would make one up")
     elif len(name) > _NAME_LIMIT or _NAME.fullmatch(name) is None:

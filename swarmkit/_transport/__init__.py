@@ -39,6 +39,7 @@ class EngineTransport(httpx.AsyncBaseTransport):
         self._address = address
         self._gate = anyio.Semaphore(max_connections, fast_acquire=True)
         self._open: set[Connection] = set()
+        self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer to the request, its body still to be read.
@@ -53,6 +54,8 @@ class EngineTransport(httpx.AsyncBaseTransport):
             await gate.acquire()
         connection: Connection | None = None
         try:
+            if self._closed:
+                raise httpx.ConnectError("the transport was closed")
             connection = Connection(await dial(self._address), self._address)
             connection.on_close = lambda: self._forget(connection, gate)
             self._open.add(connection)
@@ -72,6 +75,7 @@ class EngineTransport(httpx.AsyncBaseTransport):
 
     def close(self) -> None:
         """Close every connection; whoever waits on one gets httpx.ReadError or httpx.WriteError."""
+        self._closed = True
         for connection in tuple(self._open):
             connection.close()
 

@@ -28,6 +28,8 @@ async def dial(address: Address) -> socket.socket:
         return await _dial_tcp(address.host, address.port)
     except OSError as error:
         raise httpx.ConnectError(error.strerror or str(error)) from error
+    except UnicodeError as error:
+        raise httpx.ConnectError("not a host name") from error
 
 
 async def _dial_unix(path: str) -> socket.socket:

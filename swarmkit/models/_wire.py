@@ -61,6 +61,7 @@ class WireModel(BaseModel):
         validate_assignment=True,
         extra="allow",
         hide_input_in_errors=True,
+        allow_inf_nan=False,  # JSON has no word for them: they would go out as null, which is the engine's default
         defer_build=True,
         protected_namespaces=(),
     )
@@ -154,6 +155,12 @@ class _Nanoseconds(timedelta):
         duration.ns = ns
         return duration
 
+    def __eq__(self, other: object) -> bool:
+        return nanoseconds(other) == self.ns if isinstance(other, timedelta) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.ns)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _Nanoseconds.of, (self.ns,)
 
@@ -179,7 +186,10 @@ def _duration_from_python(value: object) -> timedelta:
             raise PydanticCustomError(
                 "bare_duration", "A bare number would be nanoseconds: give a timedelta, such as timedelta(seconds=5)"
             )
-        return _Nanoseconds.of(value)
+        try:
+            return _Nanoseconds.of(value)
+        except OverflowError:
+            raise PydanticCustomError("duration_range", "More nanoseconds than a duration can have") from None
     raise PydanticCustomError("duration_type", "Input should be a timedelta, or nanoseconds as a whole number")
 
 
@@ -289,7 +299,7 @@ Base64 = Annotated[bytes, _Base64Schema()]
 
 # --- sizes and CPUs ----------------------------------------------------------------------------------------------
 
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE)
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgtp])i?b?|b)?", re.IGNORECASE | re.ASCII)
 _EXPONENT: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 

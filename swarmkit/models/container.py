@@ -240,19 +240,24 @@ def _words(command: str | Sequence[str] | Unset | None) -> Sequence[str] | Unset
     return shlex.split(command) if isinstance(command, str) else command
 
 
-def _env_lines(env: Mapping[str, str | None] | Sequence[str] | Unset | None) -> Sequence[str] | Unset | None:
+def _env_lines(env: Mapping[str, object] | Sequence[str] | Unset | None) -> object:
     if not isinstance(env, Mapping):
         return env
-    return [name if value is None else f"{name}={value}" for name, value in env.items()]
+    return [name if value is None else _joined(value, "{}={}", name, value) for name, value in env.items()]
 
 
-def _host_lines(hosts: Mapping[str, str] | Sequence[str] | Unset | None) -> Sequence[str] | Unset | None:
+def _host_lines(hosts: Mapping[str, object] | Sequence[str] | Unset | None) -> object:
     if not isinstance(hosts, Mapping):
         return hosts
-    return [f"{address} {name}" for name, address in hosts.items()]
+    return [_joined(address, "{} {}", address, name) for name, address in hosts.items()]
 
 
-def _mounts(mounts: Sequence[Mount | str] | Unset | None) -> Sequence[Mount] | Unset | None:
-    if mounts is None or isinstance(mounts, Unset):
-        return mounts
+def _joined(value: object, form: str, *parts: object) -> object:
+    """The line; a value that is no text as it is, for pydantic to refuse: it would read `True` or `b'x'`."""
+    return form.format(*parts) if isinstance(value, str) else value
+
+
+def _mounts(mounts: Sequence[Mount | str] | Unset | None) -> object:
+    if mounts is None or isinstance(mounts, Unset | str):
+        return mounts  # one text is a sequence too, of letters: pydantic refuses it
     return [Mount.parse(mount) if isinstance(mount, str) else mount for mount in mounts]

@@ -108,7 +108,7 @@ class ServiceUpdateQuery(Query):
     """Query of POST /services/{id}/update."""
 
     version: Int
-    registry_auth_from: Annotated[Literal["spec", "previous-spec"] | None, Since("1.25")] = None
+    registry_auth_from: Annotated[Literal["spec", "previous-spec"] | None, Since("1.25", idle="spec")] = None
     rollback: Annotated[Literal["previous"] | None, Since("1.28")] = None
 
 
