@@ -1,0 +1,96 @@
+"""Every routine of this project: `nox -s demo tests lint types bench`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+HERE = Path(__file__).parent
+# Tests run against the built wheel: they and what they read are copied to where the source tree is not.
+TESTED = ("tests", "docs", "examples", "README.md", "CHANGELOG.md", "pyproject.toml")
+COVERAGE = 97
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = False
+nox.options.default_venv_backend = "virtualenv"
+
+
+def group(name: str) -> list[str]:
+    """The packages of a dependency group."""
+    return list(nox.project.dependency_groups(PROJECT, name))
+
+
+def lowest() -> list[str]:
+    """The oldest version of each direct dependency that pyproject.toml allows."""
+    return [spec.partition(",")[0].replace(">=", "==") for spec in PROJECT["project"]["dependencies"]]
+
+
+def away_from_the_source(session: nox.Session) -> None:
+    """Go to a folder that has the tests and not the package."""
+    folder = Path(session.create_tmp()) / "away"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in TESTED:
+        source = HERE / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)  # type: ignore[operator]
+    session.chdir(folder)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The whole suite on each Python there is; the engines take part on the first one."""
+    first = next((version for version in PYTHONS if shutil.which(f"python{version}")), session.python)
+    session.install(".", *group("tests"))
+    away_from_the_source(session)
+    arguments = ["-n", "3", "--dist", "loadgroup", *session.posargs]
+    if session.python != first:
+        session.run("pytest", "-m", "not engine", *arguments)
+        return
+    cover = ["--cov=swarmkit", "--cov-branch", "--cov-report=term"]
+    if os.environ.get("SWARMKIT_REQUIRE_ENGINES") and not session.posargs:
+        cover.append(f"--cov-fail-under={COVERAGE}")
+    session.run("pytest", *cover, *arguments)
+
+
+@nox.session
+def tests_lowest(session: nox.Session) -> None:
+    """The suite without engines on the oldest versions of the direct dependencies."""
+    session.install(".", *group("tests"), *lowest())
+    away_from_the_source(session)
+    session.run("pytest", "-m", "not engine", "-n", "3", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting, and which module may import which."""
+    session.install(".", *group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Both type checkers, strict."""
+    session.install(".", *group("types"))
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The main job, told step by step, on the engine that DOCKER_HOST or the default socket leads to."""
+    session.install(".")
+    session.run("python", "examples/rollout.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Speed beside other clients, as ratios measured in one run."""
+    session.install(".", *group("bench"))
+    session.run("python", "tests/benchmarks/bench.py", *session.posargs)

@@ -1,0 +1,356 @@
+"""The documentation is true: its examples run, its links lead somewhere, its tables name what exists."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import types
+import typing
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pydantic
+import pytest
+
+import swarmkit
+from swarmkit._engine import Engine, RealClock
+from swarmkit.models import filters
+from swarmkit.models._wire import WireModel
+from swarmkit.versions import ANYTHING, Since
+from tests.docs_engine import DocsEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+ROOT: Final = Path(__file__).parent.parent
+PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+_FENCE: Final = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_KINDS: Final = ("python", "python docker-py")
+"""Blocks that run, and blocks that only show what is left behind."""
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+# --- examples --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    page: Path
+    line: int
+    info: str
+    code: str
+
+    def compiled(self) -> types.CodeType:
+        """Its code; tracebacks point into the page."""
+        padding = "\n" * (self.line - 1)
+        code: types.CodeType = compile(
+            padding + self.code, str(self.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+        )
+        return code
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text()
+    for fence in _FENCE.finditer(text):
+        yield Block(page, text.count("\n", 0, fence.start(2)) + 1, fence[1].strip(), fence[2])
+
+
+def run(block: Block, names: dict[str, Any]) -> None:
+    """Run a block as what it is: a program, or statements with `await` at the top."""
+    program: Callable[[], Awaitable[None] | None] = types.FunctionType(block.compiled(), names)
+
+    async def main() -> None:
+        awaitable = program()
+        assert awaitable is not None
+        await awaitable
+
+    if program.__code__.co_flags & inspect.CO_COROUTINE:
+        anyio.run(main)
+    else:
+        program()
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DocsEngine:
+    """The engine that every client talks to; nothing of this machine's own Docker, and no waiting."""
+    engine = DocsEngine()
+    now = 0.0
+
+    def transport(_: Engine) -> httpx.AsyncBaseTransport:
+        return httpx.MockTransport(engine)
+
+    def read_clock(_: RealClock) -> float:
+        return now
+
+    async def sleep(_: RealClock, seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(Engine, "_new_transport", transport)
+    monkeypatch.setattr(RealClock, "now", read_clock)
+    monkeypatch.setattr(RealClock, "sleep", sleep)
+    for variable in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_API_VERSION"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    return engine
+
+
+def run_page(page: Path) -> dict[str, Any]:
+    """Run the examples of a page one after the other, as a reader would; `client` is there."""
+    names: dict[str, Any] = {"__name__": "__main__", "client": swarmkit.SwarmClient()}
+    for block in blocks(page):
+        if block.info == "python":
+            run(block, names)
+    return names
+
+
+@every_page
+@pytest.mark.usefixtures("engine")
+def test_every_example_runs(page: Path) -> None:
+    run_page(page)
+
+
+@every_page
+def test_every_python_block_is_known_as_one(page: Path) -> None:
+    odd = [block for block in blocks(page) if block.info.startswith("py") and block.info not in _KINDS]
+    assert not odd
+    for block in blocks(page):
+        if block.info in _KINDS:
+            block.compiled()
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_lost_answer_to_a_create_is_settled_as_the_page_says(engine: DocsEngine, lost: int) -> None:
+    names = run_page(ROOT / "docs" / "errors.md")
+    template = swarmkit.TaskTemplate(container_spec=swarmkit.ContainerSpec("nginx:1.27"))
+    spec = swarmkit.ServiceSpec(name="lost", task_template=template)
+    engine.lose_answers = lost
+    found = anyio.run(names["create_once"], names["client"], spec)
+    assert [one for one, service in engine.services.items() if service["Spec"]["Name"] == "lost"] == [found]
+    with pytest.raises(swarmkit.NameConflict):
+        anyio.run(names["create_once"], names["client"], spec)
+
+
+# --- links and size --------------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as hosts of Git repositories make them."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@every_page
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    dead: list[str] = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", _FENCE.sub("", page.read_text())):
+        path, _, anchor = link.partition("#")
+        if "://" in path:
+            continue
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert not dead
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
+# --- names in tables -------------------------------------------------------------------------------------------------
+
+
+class Instance:
+    """A value of which only the type is known."""
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+
+
+_UNKNOWN: Final = Instance(None)
+_VARIABLES: Final = {
+    "client": Instance(swarmkit.SwarmClient),
+    "service": Instance(swarmkit.Service),
+    "spec": Instance(swarmkit.ServiceSpec),
+    "timedelta": _UNKNOWN,
+    "pydantic": pydantic,
+}
+
+
+class Names(ast.NodeVisitor):
+    """Finds out what an expression in a table speaks of; fails on the first name that does not exist."""
+
+    @cached_property
+    def scope(self) -> dict[str, Any]:
+        """What a reader of the tables knows."""
+        return {name: getattr(swarmkit, name) for name in swarmkit.__all__} | dict(_VARIABLES)
+
+    def generic_visit(self, node: ast.AST) -> Any:
+        for child in ast.iter_child_nodes(node):
+            self.visit(child)
+        return _UNKNOWN
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        return _UNKNOWN
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        assert node.id in self.scope, f"there is no {node.id}"
+        return self.scope[node.id]
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        owner = self.visit(node.value)
+        if owner is _UNKNOWN:
+            return _UNKNOWN
+        kind = owner.kind if isinstance(owner, Instance) else owner
+        hints = typing.get_type_hints(kind) if isinstance(kind, type) else {}
+        if node.attr in hints:
+            return Instance(_class_of(hints[node.attr]))
+        assert hasattr(kind, node.attr), f"{kind} has no {node.attr}"
+        found = inspect.getattr_static(kind, node.attr)
+        if isinstance(found, property):
+            return Instance(_class_of(typing.get_type_hints(found.fget)["return"]))
+        return getattr(kind, node.attr)
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        called: Any = self.visit(node.func)
+        self.generic_visit(ast.Tuple([*node.args, *(keyword.value for keyword in node.keywords)]))
+        if isinstance(called, Instance):
+            return _UNKNOWN
+        given = {keyword.arg for keyword in node.keywords}
+        unknown = given - _parameters(called)
+        assert not unknown, f"{called} does not take {unknown}"
+        return Instance(cast("object", called)) if inspect.isclass(called) else _UNKNOWN
+
+
+def _parameters(called: Callable[..., Any]) -> set[str]:
+    fields = getattr(called, "model_fields", None)
+    return set(inspect.signature(called).parameters) if fields is None else set(fields)
+
+
+def _class_of(annotation: Any) -> Any:
+    """The class that an annotation is about; None where it is about none or several."""
+    if isinstance(annotation, type):
+        return annotation
+    if typing.get_origin(annotation) is Annotated:
+        return _class_of(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        choices = [choice for choice in typing.get_args(annotation) if choice is not type(None)]
+        return _class_of(choices[0]) if len(choices) == 1 else None
+    return None
+
+
+def cells_about_swarmkit(page: Path) -> Iterator[tuple[str, str]]:
+    """Each cell in a column headed `swarmkit`, with its row."""
+    column: int | None = None
+    for line in page.read_text().splitlines():
+        if not line.startswith("|"):
+            column = None
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if column is None:
+            column = cells.index("swarmkit")
+        elif set(line) - set("|- "):
+            yield cells[column], line
+
+
+def test_the_migration_tables_name_what_exists() -> None:
+    wrong: list[str] = []
+    for cell, row in cells_about_swarmkit(ROOT / "docs" / "migration.md"):
+        for code in re.findall(r"`([^`]+)`", cell):
+            try:
+                Names().visit(ast.parse(code, mode="eval"))
+            except (AssertionError, SyntaxError) as error:
+                wrong.append(f"{code}: {error}\n    {row}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_check_of_the_tables_finds_what_does_not_exist() -> None:
+    for code in ("Absent", "Mount.absent", "Mount(absent=1)", "client.services.absent", "service.spec.absent",
+                 'client.services.logs("web", absent=1)', "Limits(nano_cpus=absent(1))"):  # fmt: skip
+        with pytest.raises(AssertionError):
+            Names().visit(ast.parse(code, mode="eval"))
+
+
+def test_the_errors_page_names_every_error() -> None:
+    errors = {name for name in swarmkit.__all__ if isinstance(kind := getattr(swarmkit, name), type)
+              and issubclass(kind, swarmkit.SwarmkitError)}  # fmt: skip
+    named = set(re.findall(r"`(\w+)`", _FENCE.sub("", (ROOT / "docs" / "errors.md").read_text())))
+    assert errors - named == set()
+
+
+# --- the table of gates ----------------------------------------------------------------------------------------------
+
+
+def gate_rows(model: type[WireModel], prefix: str) -> Iterator[tuple[str, Since]]:
+    """Every mark on the fields of a model and of the models in it, with its path in Docker's keys."""
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        for mark in field.metadata:
+            if isinstance(mark, Since):
+                yield key if mark.value is ANYTHING else f"{key}={mark.value}", mark
+        for child, many in _models_in(field.annotation):
+            yield from gate_rows(child, key + ("[]." if many else "."))
+
+
+def _models_in(annotation: Any, *, many: bool = False) -> Iterator[tuple[type[WireModel], bool]]:
+    if isinstance(annotation, type) and issubclass(annotation, WireModel):
+        yield annotation, many
+    for part in typing.get_args(annotation):
+        yield from _models_in(part, many=many or typing.get_origin(annotation) is list)
+
+
+_QUERIES: Final[dict[str, type[WireModel]]] = {
+    "services.list": filters.ServiceListQuery,
+    "services.inspect": filters.ServiceInspectQuery,
+    "services.update, rollback": filters.ServiceUpdateQuery,
+    "tasks.list": filters.TaskListQuery,
+}
+
+
+def gate_table() -> str:
+    """The table of what needs which API version, as the page should have it."""
+    lines = ["| Field | Needs | Asks for nothing |", "|---|---|---|"]
+    rows = list(gate_rows(swarmkit.ServiceSpec, ""))
+    for path, mark in sorted(rows, key=lambda row: (row[1].version, row[0])):
+        lines.append(_gate_line(f"`{path}`", mark))
+    lines += ["", "| Operation | Parameter | Needs | Asks for nothing |", "|---|---|---|---|"]
+    for operation, query in _QUERIES.items():
+        for path, mark in sorted(gate_rows(query, ""), key=lambda row: (row[1].version, row[0])):
+            lines.append(_gate_line(f"`{operation}` | `{path.replace('filters.', 'filter ')}`", mark))
+    return "\n".join(lines)
+
+
+def _gate_line(what: str, mark: Since) -> str:
+    needs = str(mark.version)
+    if mark.release is not None:
+        needs += ", engine " + ".".join(map(str, mark.release))
+    passes = "only None: its presence counts" if mark.presence else f"`{mark.idle}`" if mark.idle is not None else ""
+    return f"| {what} | {needs} | {passes} |"
+
+
+def test_the_table_of_versions_says_what_the_models_say() -> None:
+    page = (ROOT / "docs" / "versions.md").read_text()
+    found = re.search(r"<!-- gates:.*?-->\n(.*?)\n?<!-- /gates -->", page, re.DOTALL)
+    right = gate_table()
+    assert found is not None
+    assert found[1].strip() == right, f"docs/versions.md should hold, between its marks:\n\n{right}\n"
+
+
+# --- the public names ------------------------------------------------------------------------------------------------
+
+
+def test_the_typing_file_uses_every_public_name() -> None:
+    tree = ast.parse((ROOT / "tests" / "typing" / "api.py").read_text())
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    used |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert set(swarmkit.__all__) - used == set()

@@ -1,0 +1,1 @@
+"""Files that are never run: the type checkers read them."""
