@@ -17,8 +17,14 @@ _SIZE_LIMIT = 1024 * 1024
 
 
 def folder(environ: Mapping[str, str]) -> Path:
-    """Docker's config folder: DOCKER_CONFIG, or ~/.docker."""
-    return Path(environ.get("DOCKER_CONFIG") or "~/.docker").expanduser()
+    """Docker's config folder: DOCKER_CONFIG, or .docker in the home folder; without one, in the present folder."""
+    if given := environ.get("DOCKER_CONFIG"):
+        return Path(given)
+    try:
+        home = Path(environ.get("HOME") or Path.home())
+    except RuntimeError:  # a user that nothing is known of, as in many containers
+        home = Path()
+    return home / ".docker"
 
 
 def read(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -46,7 +52,7 @@ def read_object(path: Path) -> dict[str, Any]:
     if len(content) > _SIZE_LIMIT:
         raise CredentialsError(f"{path}: larger than 1 MiB")
     try:
-        parsed: object = json.loads(content.decode("utf-8-sig"))
+        parsed: object = json.loads(content.decode())
     except (ValueError, RecursionError):
         # The parser's own message quotes the content.
         raise CredentialsError(f"{path}: not JSON") from None

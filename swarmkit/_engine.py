@@ -27,6 +27,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from . import features
 from ._hosts import Address
@@ -37,8 +38,10 @@ from .errors import (
     EngineTimeout,
     EngineUnreachable,
     InvalidReference,
+    InvalidSpec,
     NoQuorum,
     OutcomeUnknown,
+    Problem,
     ProtocolError,
     StreamTruncated,
     SwarmkitError,
@@ -60,6 +63,8 @@ _BACKOFF: Final = 0.05
 _BACKOFF_LIMIT: Final = 1.0
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 _GATEWAY_STATUSES: Final = (502, 503, 504)
+_LOST_STATUSES: Final = (502, 504)
+"""What a gateway says when it got no answer; engines themselves never do."""
 _FOREIGN: Final = (httpx.HTTPError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 """What a transport raises for what the engine or the network did."""
 
@@ -375,12 +380,14 @@ class Engine:
             request.method,
             f"http://{host}{target}",
             headers={**headers, **(request.headers or {})},
-            content=None if request.body is None else request.body.wire(),
+            content=None if request.body is None else _encode(request.body),
             extensions={"attempt": request.attempt, "stream": request.stream},
         )
 
     async def _refusal(self, response: httpx.Response, request: _Request) -> SwarmkitError:
         body = await self._body(response, request, limit=_ERROR_BODY_LIMIT)
+        if request.changes and response.status_code in _LOST_STATUSES:
+            return OutcomeUnknown(request.method, request.path, f"a gateway says {response.status_code}")
         if response.status_code < 400:
             where = response.headers.get("Location", "nowhere")[:200]
             return ProtocolError(f"{request.method} {request.path}: redirected to {where}, which is never followed")
@@ -532,6 +539,16 @@ def _parameters(query: Query) -> list[tuple[str, str]]:
     return parameters
 
 
+def _encode(body: WireModel) -> bytes:
+    try:
+        return body.wire()
+    except PydanticSerializationError:
+        pass
+    # Raised out here, so that the error does not carry pydantic's along, which shows the value.
+    reason = "holds a value of the wrong type, put in past validation (as by model_copy(update=...))"
+    raise InvalidSpec([Problem("", f"the {type(body).__name__} {reason}")])
+
+
 _adapters: dict[Any, TypeAdapter[Any]] = {}
 
 
@@ -542,7 +559,10 @@ def _decode(into: type[T], content: bytes, request: _Request) -> T:
     except ValidationError as error:
         wrong = _places(error)
     # Raised out here, so that the error does not carry pydantic's along, which holds what the engine said.
-    raise ProtocolError(f"{request.method} {request.path}: not the answer that is expected ({wrong})")
+    unexpected = f"not the answer that is expected ({wrong})"
+    if request.changes:
+        raise OutcomeUnknown(request.method, request.path, unexpected)
+    raise ProtocolError(f"{request.method} {request.path}: {unexpected}")
 
 
 def _places(error: ValidationError) -> str:

@@ -75,10 +75,10 @@ def parse(text: str, source: str, environ: Mapping[str, str]) -> Address:
         port = url.port
     except ValueError:
         raise HostError(f"{source}: malformed address") from None
-    # Never the whole address in a message: it may hold a password.
-    shown = f"{source}: {url.scheme}://{url.hostname or ''}{url.path}"
+    # Never the whole address in a message: it may hold a password, and a malformed one may hold it anywhere.
+    shown = f"{source}: {url.scheme}://{url.hostname or ''}{url.path}" if "@" not in text else source
     if url.scheme == "unix":
-        return Address(path=_socket_path(url.netloc + url.path, shown), source=source)
+        return Address(path=_socket_path(text.strip().partition("://")[2], shown), source=source)
     if url.scheme in ("tcp", "http"):
         return _tcp(url, port, shown, source, environ)
     if url.scheme in ("https", "ssh"):
@@ -102,6 +102,8 @@ def _tcp(url: SplitResult, port: int | None, shown: str, source: str, environ: M
         raise HostError(f"{shown}: only a host and a port can be given")
     if environ.get("DOCKER_TLS_VERIFY"):
         raise HostError(f"{shown}: DOCKER_TLS_VERIFY asks for TLS, which is not supported yet")
+    if port == 0:
+        raise HostError(f"{shown}: nothing listens on port 0")
     return Address(host=host, port=port or _DEFAULT_PORT, source=source)
 
 

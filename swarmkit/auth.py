@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, cast
 from anyio.to_thread import run_sync
 
 from . import _dockerconfig
-from .errors import CredentialsError
+from .errors import CredentialsError, InvalidReference
 from .images import DOCKER_HUB, ImageReference
 
 HEADER = "X-Registry-Auth"
@@ -73,15 +73,17 @@ class Lookup(NamedTuple):
 
 
 async def lookup(option: RegistryAuthOption, image: str) -> Lookup:
-    """The credentials to send for an image.
+    """The credentials to send for an image; none for what is no image reference, which the engine refuses itself.
 
     Raises:
         CredentialsError: Docker's config file cannot be read.
-        InvalidReference: credentials are to be looked up, and this is no image reference.
     """
     if option is None or not image:
         return Lookup(None)
-    key = registry_key(ImageReference.parse(image).domain)
+    try:
+        key = registry_key(ImageReference.parse(image).domain)
+    except InvalidReference:
+        return Lookup(None)
     if isinstance(option, RegistryAuth):
         return Lookup(option if option.server else _with_server(option, key))
     config = await run_sync(_dockerconfig.read, os.environ)
@@ -124,7 +126,7 @@ def _read_entry(entry: object, key: str) -> RegistryAuth | None:
         password = password.rstrip("\0")
     token = texts.get("identitytoken", "")
     if username == _TOKEN_USER:
-        username, password, token = "", "", password
+        username, password, token = "", "", password or token
     found = RegistryAuth(
         username=username,
         password=password,

@@ -6,7 +6,7 @@
     ├ ClientClosed               the client was closed
     ├ UnsupportedFeature         the API version in use lacks what was asked for; nothing was sent
     ├ UnsupportedApiVersion      this package and the engine share no API version, or not the pinned one
-    ├ InvalidReference           not an id or name; nothing was sent                            (also a ValueError)
+    ├ InvalidReference           not an id, name or image reference; nothing was sent           (also a ValueError)
     ├ InvalidSpec                the engine would accept this and do something else; nothing was sent   (ValueError)
     ├ EngineUnreachable          no connection, or it was lost; nothing was changed
     ├ EngineTimeout              no answer in time; nothing was changed
@@ -53,12 +53,12 @@ class Problem(NamedTuple):
     """One thing that is wrong with a request."""
 
     path: str
-    """Where, in Docker's keys: `TaskTemplate.ContainerSpec.Mounts[0].Target`."""
+    """Where, in Docker's keys: `TaskTemplate.ContainerSpec.Mounts[0].Target`; empty for the whole."""
     reason: str
     """What is wrong with it."""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{self.path}: {self.reason}" if self.path else self.reason
 
 
 class HostError(SwarmkitError):
@@ -92,7 +92,7 @@ class UnsupportedApiVersion(SwarmkitError):
 
 
 class InvalidReference(SwarmkitError, ValueError):
-    """Not an id or name. Nothing was sent."""
+    """Not an id, a name or an image reference. Nothing was sent."""
 
 
 class InvalidSpec(SwarmkitError, ValueError):

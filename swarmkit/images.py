@@ -62,9 +62,12 @@ class ImageReference:
 
     @property
     def familiar(self) -> str:
-        """The form users write: without Docker Hub's own names."""
-        name = self.path.removeprefix(_OFFICIAL) if self.domain == DOCKER_HUB else f"{self.domain}/{self.path}"
-        return name + self._suffix
+        """The form users write: without Docker Hub's own names, where it means the same without them."""
+        short = (self.path.removeprefix(_OFFICIAL), self.path) if self.domain == DOCKER_HUB else ()
+        for name in short:
+            if _split(name) == (self.domain, self.path) and _BARE_ID.fullmatch(name) is None:
+                return name + self._suffix
+        return self.normalized
 
     @property
     def normalized(self) -> str:

@@ -26,7 +26,11 @@ def merge(live: M, patch: M) -> M:
 
 
 def _apply(target: WireModel, patch: WireModel) -> None:
+    fields = type(patch).__pydantic_fields__
     for name in patch.model_fields_set:
+        if name not in fields:
+            _put_unknown(target, name, (patch.__pydantic_extra__ or {}).get(name))
+            continue
         new: Any = getattr(patch, name)
         old: Any = getattr(target, name, None)
         if isinstance(new, WireModel) and type(old) is type(new) and not getattr(new, "replaced_whole", False):
@@ -35,6 +39,15 @@ def _apply(target: WireModel, patch: WireModel) -> None:
             clear(target, name)
         else:
             setattr(target, name, deepcopy(new))
+
+
+def _put_unknown(model: WireModel, key: str, value: object) -> None:
+    """Set a key no field has, past the refusal of typos: it was read from JSON, which may hold any."""
+    if value is None or model.__pydantic_extra__ is None:
+        clear(model, key)
+    else:
+        model.__pydantic_extra__[key] = deepcopy(value)
+        model.model_fields_set.add(key)
 
 
 def clear(model: WireModel, name: str) -> None:

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 
 from .errors import Problem
 from .features import misspelt
+from .models.config import ConfigReferenceFile
 from .models.container import ContainerSpec
 from .models.mount import BindOptions, Mount
+from .models.secret import SecretReferenceFile
 from .models.service import EndpointSpec, ServiceSpec, ServiceSpecWithDefaults
 from .models.task import TaskTemplate
 from .patch import diff
@@ -22,29 +24,18 @@ _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
 def problems(spec: ServiceSpec, live: ServiceSpec | None = None) -> list[Problem]:
-    """All that is wrong with a spec; of a change to a live one, only what lies where the two differ.
+    """All that is wrong with a spec; of a change to a live one, only what it brings about or touches.
 
     A service that holds such a value already can therefore be changed elsewhere.
     """
     found = list(_spec(spec))
     if live is None or not found:
         return found
+    before = set(_spec(live))
     changed = [change.path for change in diff(live, spec)]
     return [
-        problem
-        for problem in found
-        if any(_touches(path, cause) for path in changed for cause in (problem.path, *_other_causes(problem.path)))
+        problem for problem in found if problem not in before or any(_touches(path, problem.path) for path in changed)
     ]
-
-
-def _other_causes(path: str) -> Iterator[str]:
-    """The other fields that a problem with this one is owed to: changing them brings it about as well."""
-    if path.endswith(".PublishMode"):
-        yield "EndpointSpec.Mode"
-    elif path == "TaskTemplate.Resources.SwapBytes":
-        yield "TaskTemplate.Resources.Limits"
-    elif path in ("UpdateConfig", "RollbackConfig"):
-        yield "Mode"
 
 
 def _touches(changed: str, path: str) -> bool:
@@ -95,18 +86,42 @@ def _container(container: ContainerSpec, prefix: str) -> Iterator[Problem]:
     for index, mount in enumerate(container.mounts or ()):
         yield from _mount(mount, f"{prefix}Mounts[{index}].")
     yield from _repeated([mount.target for mount in container.mounts or ()], prefix + "Mounts[{}].Target")
-    secrets = [secret.file and secret.file.name for secret in container.secrets or ()]
-    yield from _repeated(secrets, prefix + "Secrets[{}].File.Name")
-    configs = [config.file and config.file.name for config in container.configs or ()]
-    yield from _repeated(configs, prefix + "Configs[{}].File.Name")
+    yield from _files([secret.file for secret in container.secrets or ()], prefix + "Secrets[{}].File.")
+    yield from _files([config.file for config in container.configs or ()], prefix + "Configs[{}].File.")
+
+
+def _files(files: Sequence[SecretReferenceFile | ConfigReferenceFile | None], prefix: str) -> Iterator[Problem]:
+    yield from _repeated([file and file.name for file in files], prefix + "Name")
+    for index, file in enumerate(files):
+        if file is not None:
+            for key, owner in ("UID", file.uid), ("GID", file.gid):
+                if not owner:
+                    yield Problem(prefix.format(index) + key, 'is missing: no task could start; root is "0"')
+            if file.mode is None:
+                yield Problem(
+                    prefix.format(index) + "Mode", "is missing: engines take that for 0, which nobody may read"
+                )
 
 
 def _mount(mount: Mount, prefix: str) -> Iterator[Problem]:
-    if mount.type == "image":
+    if not mount.type:
+        yield Problem(prefix + "Type", "is missing: engines take that for bind")
+    elif mount.type == "image":
         yield Problem(prefix + "Type", "no engine takes image mounts for services")
+    elif mount.type == "bind" and not _is_absolute(mount.source or ""):
+        yield Problem(prefix + "Source", "of a bind mount must be an absolute path: no task could start")
+    elif mount.type == "tmpfs" and mount.source:
+        yield Problem(prefix + "Source", "means nothing to a tmpfs: no task could start")
+    for kind, key, options in (
+        ("bind", "BindOptions", mount.bind_options),
+        ("volume", "VolumeOptions", mount.volume_options),
+        ("tmpfs", "TmpfsOptions", mount.tmpfs_options),
+    ):
+        if options is not None and mount.type and mount.type not in (kind, "image"):
+            yield Problem(prefix + key, f"belongs to mounts of type {kind}")
     if not mount.target:
         yield Problem(prefix + "Target", "is missing")
-    elif not mount.target.startswith("/") and _WINDOWS_PATH.match(mount.target) is None:
+    elif not _is_absolute(mount.target):
         yield Problem(prefix + "Target", "is not an absolute path")
     bind = mount.bind_options or BindOptions()
     for key, is_set in (
@@ -118,6 +133,10 @@ def _mount(mount: Mount, prefix: str) -> Iterator[Problem]:
     ):
         if is_set:
             yield Problem(prefix + key, "works for containers; engines drop it for services")
+
+
+def _is_absolute(path: str) -> bool:
+    return path.startswith("/") or _WINDOWS_PATH.match(path) is not None
 
 
 def _endpoint(endpoint: EndpointSpec) -> Iterator[Problem]:

@@ -5,12 +5,12 @@ Owns: what a change to a service is made of. Must not know: HTTP, or how an imag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, overload
 
 from . import auth, convergence, patch, refusals
-from ._conflicts import Conflicts
+from ._conflicts import Conflicts, write_once
 from ._engine import ByteStream, Engine, reference
 from .auth import RegistryAuthOption
 from .errors import InvalidSpec, OutOfSequence, Problem
@@ -131,6 +131,15 @@ class Services:
 
     # --- read --------------------------------------------------------------------------------------------------------
 
+    @overload
+    async def inspect(self, service: str, *, insert_defaults: Literal[False] = False) -> Service: ...
+
+    @overload
+    async def inspect(self, service: str, *, insert_defaults: Literal[True]) -> ServiceWithDefaults: ...
+
+    @overload
+    async def inspect(self, service: str, *, insert_defaults: bool) -> Service: ...
+
     async def inspect(self, service: str, *, insert_defaults: bool = False) -> Service:
         """The service with this id, id prefix or name.
 
@@ -243,7 +252,7 @@ class Services:
             UnsupportedFeature: the API version in use lacks part of the whole spec, which it would then destroy.
             Unimplemented: the mode is of another kind: engines cannot change that.
             NotFound: there is no such service.
-            OutcomeUnknown: it was sent and the answer lost.
+            OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
         given: dict[str, Any] = {
             "task_template": task_template,
@@ -284,7 +293,7 @@ class Services:
             InvalidSpec: the engine would accept a changed value and do something else.
             UnsupportedFeature: the API version in use lacks part of the whole spec, which it would then destroy.
             NotFound: there is no such service.
-            OutcomeUnknown: it was sent and the answer lost.
+            OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
         return await self._change(service, change, registry_auth=registry_auth)
 
@@ -309,18 +318,16 @@ class Services:
             UnsupportedFeature: the API version in use lacks part of it.
             Unimplemented: it has another name, or a mode of another kind: engines cannot change those.
             NotFound: there is no such service.
-            OutcomeUnknown: it was sent and the answer lost.
+            OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
         spec = spec.model_copy(deep=True)
         if found := refusals.problems(spec):
             raise InvalidSpec(found)
         credentials = await auth.lookup(self._auth_option(registry_auth), spec.image)
-        index = _index(version)
-        try:
-            return await self._post(_id(service), spec, index, credentials)
-        except OutOfSequence as error:
-            error.sent, error.current = index, (await self.inspect(service)).version.index
-            raise
+        base, service_id = _index(version), _id(service)
+        return await self._strictly(
+            service, lambda: self._post(service_id, spec, base, credentials), lambda: spec, base=base
+        )
 
     async def scale(self, service: str, replicas: int) -> ServiceUpdated:
         """Set the number of replicas; of a replicated job, of total completions.
@@ -331,7 +338,7 @@ class Services:
             InvalidSpec: the number is negative, or the service is global: the nodes decide there.
             NotFound: there is no such service.
             OutOfSequence: others were faster all the time.
-            OutcomeUnknown: it was sent and the answer lost.
+            OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
         if not _is_whole(replicas):
             raise InvalidSpec([Problem("Mode.Replicated.Replicas", "must be a whole number from 0")])
@@ -357,16 +364,20 @@ class Services:
             BadRequest: there is no previous spec.
             NotFound: there is no such service.
             OutOfSequence: others were faster all the time.
-            OutcomeUnknown: it was sent and the answer lost.
+            OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
 
+        goal: ServiceSpec | None = None
+
         async def write(live: Service) -> ServiceUpdated:
+            nonlocal goal
+            goal = live.previous_spec
             query = ServiceUpdateQuery(version=live.version.index, rollback="previous")
             path = f"/services/{live.id}/update"
             # Engines want the present spec as the body, and look at nothing in it but its being valid.
             return await self._engine.call("POST", path, query=query, body=live.spec, into=ServiceUpdated)
 
-        return await self._conflicts.settle(lambda: self.inspect(service), write, timeout=self._engine.timeout)
+        return await self._until_it_lands(service, write, lambda: goal)
 
     async def remove(self, service: str) -> None:
         """Remove a service. Its tasks are shut down after that.
@@ -417,8 +428,10 @@ class Services:
         registry_auth: RegistryAuthOption | Unset = UNSET,
     ) -> ServiceUpdated:
         """Read, change, refuse, post; again on a conflict, unless the change is based on a certain version."""
+        goal: ServiceSpec | None = None
 
         async def write(live: Service) -> ServiceUpdated:
+            nonlocal goal
             spec = live.spec.model_copy(deep=True)
             spec = change(spec) or spec
             if found := refusals.problems(spec, live.spec):
@@ -427,22 +440,43 @@ class Services:
             if isinstance(option, Unset) and spec.image == live.spec.image:
                 option = None
             credentials = await auth.lookup(self._auth_option(option), spec.image)
+            goal = spec
             return await self._post(live.id, spec, live.version.index, credentials)
 
         if version is None:
-            return await self._conflicts.settle(lambda: self.inspect(service), write, timeout=self._engine.timeout)
-        sent = _index(version)
+            return await self._until_it_lands(service, write, lambda: goal)
+        base = _index(version)
         live = await self.inspect(service)
-        if live.version.index == sent:
-            try:
-                return await write(live)
-            except OutOfSequence as error:
-                error.sent, error.current = sent, (await self.inspect(service)).version.index
-                raise
-        message = f"the service is at version index {live.version.index}, the change is based on {sent}"
+        if live.version.index == base:
+            return await self._strictly(service, lambda: write(live), lambda: goal, base=base)
+        message = f"the service is at version index {live.version.index}, the change is based on {base}"
         stale = OutOfSequence(409, None, message, "POST", f"/services/{service}/update")
-        stale.sent, stale.current = sent, live.version.index
+        stale.sent, stale.current = base, live.version.index
         raise stale
+
+    async def _until_it_lands(
+        self,
+        service: str,
+        write: Callable[[Service], Awaitable[ServiceUpdated]],
+        goal: Callable[[], ServiceSpec | None],
+    ) -> ServiceUpdated:
+        return await self._conflicts.settle(
+            lambda: self.inspect(service), write, lambda now: _landed(now, goal()), timeout=self._engine.timeout
+        )
+
+    async def _strictly(
+        self,
+        service: str,
+        write: Callable[[], Awaitable[ServiceUpdated]],
+        goal: Callable[[], ServiceSpec | None],
+        *,
+        base: int,
+    ) -> ServiceUpdated:
+        try:
+            return await write_once(lambda: self.inspect(service), write, lambda now: _landed(now, goal()), base=base)
+        except OutOfSequence as error:
+            error.current = (await self.inspect(service)).version.index
+            raise
 
     async def _post(self, service_id: str, spec: ServiceSpec, index: int, credentials: auth.Lookup) -> ServiceUpdated:
         keep = None if credentials.headers else _KEEP_AUTH
@@ -493,6 +527,11 @@ def _id(service: str) -> str:
 
 def _index(version: int | ObjectVersion) -> int:
     return version.index if isinstance(version, ObjectVersion) else version
+
+
+def _landed(now: Service, goal: ServiceSpec | None) -> ServiceUpdated | None:
+    """What a change gives whose answer was lost, if the service now is what it was to become."""
+    return None if goal is None or patch.diff(goal, now.spec) else ServiceUpdated()
 
 
 def _is_whole(number: object) -> bool:

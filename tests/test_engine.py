@@ -422,7 +422,11 @@ async def test_a_question_that_is_never_answered_well_ends_with_the_last_failure
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (refusal(502, "bad gateway"), EngineError),
+        (refusal(502, "bad gateway"), OutcomeUnknown),
+        (refusal(504, "gateway time-out"), OutcomeUnknown),
+        (answer({}, status=201), OutcomeUnknown),
+        (answer(b"<html>", status=200), OutcomeUnknown),
+        (refusal(503, "try later"), EngineError),
         (refusal(500, "raft: failed to process the request: node lost leader status"), NoQuorum),
     ],
 )

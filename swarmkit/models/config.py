@@ -1,6 +1,6 @@
 """Configs: how a service refers to one."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from ..versions import Since
 from ._wire import Int, WireModel
@@ -34,3 +34,18 @@ class ConfigReference(WireModel):
     """Id of the config; must belong to `config_name`."""
     config_name: str | None = None
     """Name of the config."""
+
+    @classmethod
+    def as_file(
+        cls,
+        config_id: str,
+        config_name: str,
+        *,
+        target: str | None = None,
+        uid: str = "0",
+        gid: str = "0",
+        mode: int = 0o444,
+    ) -> Self:
+        """The config as a file of its own name in the root folder, root's and readable by all unless said."""
+        file = ConfigReferenceFile(name=target or config_name, uid=uid, gid=gid, mode=mode)
+        return cls(file=file, config_id=config_id, config_name=config_name)

@@ -241,20 +241,19 @@ def _words(command: str | Sequence[str] | Unset | None) -> Sequence[str] | Unset
 
 
 def _env_lines(env: Mapping[str, object] | Sequence[str] | Unset | None) -> object:
-    if not isinstance(env, Mapping):
-        return env
-    return [name if value is None else _joined(value, "{}={}", name, value) for name, value in env.items()]
+    return _lines(env, "{name}={value}") if isinstance(env, Mapping) else env
 
 
 def _host_lines(hosts: Mapping[str, object] | Sequence[str] | Unset | None) -> object:
-    if not isinstance(hosts, Mapping):
-        return hosts
-    return [_joined(address, "{} {}", address, name) for name, address in hosts.items()]
+    return _lines(hosts, "{value} {name}") if isinstance(hosts, Mapping) else hosts
 
 
-def _joined(value: object, form: str, *parts: object) -> object:
-    """The line; a value that is no text as it is, for pydantic to refuse: it would read `True` or `b'x'`."""
-    return form.format(*parts) if isinstance(value, str) else value
+def _lines(mapping: Mapping[str, object], form: str) -> list[object]:
+    """A line for each item, its name alone where the value is None; a value that is no text is left to be refused."""
+    return [
+        form.format(name=name, value=value) if isinstance(value, str) else name if value is None else (name, value)
+        for name, value in mapping.items()
+    ]
 
 
 def _mounts(mounts: Sequence[Mount | str] | Unset | None) -> object:

@@ -1,5 +1,7 @@
 """Secrets: how a service refers to one."""
 
+from typing import Self
+
 from ._wire import Int, WireModel
 
 
@@ -25,3 +27,18 @@ class SecretReference(WireModel):
     """Id of the secret; must belong to `secret_name`."""
     secret_name: str | None = None
     """Name of the secret."""
+
+    @classmethod
+    def as_file(
+        cls,
+        secret_id: str,
+        secret_name: str,
+        *,
+        target: str | None = None,
+        uid: str = "0",
+        gid: str = "0",
+        mode: int = 0o444,
+    ) -> Self:
+        """The secret as a file of its own name below /run/secrets, root's and readable by all unless said."""
+        file = SecretReferenceFile(name=target or secret_name, uid=uid, gid=gid, mode=mode)
+        return cls(file=file, secret_id=secret_id, secret_name=secret_name)

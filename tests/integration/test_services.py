@@ -14,6 +14,7 @@ import pytest
 from swarmkit import (
     ApiVersion,
     BadRequest,
+    BindOptions,
     ContainerSpec,
     Driver,
     EndpointSpec,
@@ -41,6 +42,8 @@ from swarmkit import (
     RollbackConfig,
     RolledBack,
     RolloutTimeout,
+    SecretReference,
+    SecretReferenceFile,
     SELinuxContext,
     ServiceMode,
     ServiceRemoved,
@@ -56,6 +59,7 @@ from swarmkit import (
     UnsupportedFeature,
     UpdateConfig,
     UpdatePaused,
+    VolumeOptions,
     parse_bytes,
 )
 from tests.harness.engine import Engine
@@ -94,7 +98,8 @@ def task_template(image: str = "busybox:1.36", **container: Any) -> TaskTemplate
 
 
 def quick(**more: Any) -> UpdateConfig:
-    return UpdateConfig(**{"parallelism": 0, "monitor": QUICK, **more})
+    given: dict[str, Any] = {"parallelism": 0, "monitor": QUICK, **more}
+    return UpdateConfig(**given)
 
 
 async def create(client: SwarmClient, name: str, replicas: int = 1, **more: Any) -> str:
@@ -770,3 +775,79 @@ async def test_generic_resources_reach_the_engine(client: SwarmClient, engine: E
     created = await client.services.create(template, name="generic")
     stored = wire(engine, f"/services/{created.id}")["Spec"]["TaskTemplate"]["Resources"]["Reservations"]
     assert stored["GenericResources"] == [{"DiscreteResourceSpec": {"Kind": "SSD", "Value": 3}}]
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def _with_mount(**mount: Any) -> ServiceSpec:
+    container = ContainerSpec("busybox:1.36", mounts=[Mount(**mount)])
+    return ServiceSpec(name="silent", task_template=TaskTemplate(container_spec=container))
+
+
+def _with_ports(*ports: PortConfig) -> ServiceSpec:
+    template = TaskTemplate(container_spec=ContainerSpec("busybox:1.36"))
+    return ServiceSpec(name="silent", task_template=template, endpoint_spec=EndpointSpec(ports=list(ports)))
+
+
+SILENT: dict[str, ServiceSpec] = {
+    "Name": ServiceSpec(name="", task_template=TaskTemplate(container_spec=ContainerSpec("busybox:1.36"))),
+    "TaskTemplate.ContainerSpec.Isolation": ServiceSpec(
+        name="silent", task_template=TaskTemplate(container_spec=ContainerSpec("busybox:1.36", isolation="total"))
+    ),
+    "EndpointSpec.Ports[0].TargetPort": _with_ports(PortConfig(target_port=0)),
+    "EndpointSpec.Ports[0].PublishedPort": _with_ports(PortConfig(target_port=80, published_port=70_000)),
+    "EndpointSpec.Ports[0].Protocol": _with_ports(PortConfig(target_port=80, protocol="icmp")),
+    "EndpointSpec.Ports[0].PublishMode": _with_ports(PortConfig(target_port=80, publish_mode="everywhere")),
+    "TaskTemplate.ContainerSpec.Mounts[0].Target": _with_mount(type="volume", source="vol", target="relative"),
+    "TaskTemplate.ContainerSpec.Mounts[0].Type": _with_mount(source="vol", target="/v"),
+    "TaskTemplate.ContainerSpec.Mounts[0].Source": _with_mount(type="bind", source="relative", target="/v"),
+    "TaskTemplate.ContainerSpec.Mounts[0].Consistency": _with_mount(
+        type="volume", source="vol", target="/v", consistency="cached"
+    ),
+    "TaskTemplate.ContainerSpec.Mounts[0].BindOptions": _with_mount(
+        type="volume", source="vol", target="/v", bind_options=BindOptions(propagation="rslave")
+    ),
+    "TaskTemplate.ContainerSpec.Mounts[0].VolumeOptions": _with_mount(
+        type="bind", source="/tmp", target="/v", volume_options=VolumeOptions(no_copy=True)
+    ),
+    "TaskTemplate.ContainerSpec.Mounts[0].TmpfsOptions": _with_mount(
+        type="volume", source="vol", target="/v", tmpfs_options=TmpfsOptions(mode=0o700)
+    ),
+    "TaskTemplate.ContainerSpec.Mounts[0].BindOptions.CreateMountpoint": _with_mount(
+        type="bind", source="/tmp", target="/v", bind_options=BindOptions(create_mountpoint=True)
+    ),
+}
+
+
+@pytest.mark.parametrize("path", SILENT)
+async def test_an_engine_would_have_taken_what_we_refuse(client: SwarmClient, engine: Engine, path: str) -> None:
+    spec = SILENT[path]
+    with pytest.raises(InvalidSpec) as caught:
+        await client.services.create(spec)
+    assert [path] == [problem.path for problem in caught.value.problems]
+    status, _, said = engine.request(
+        "POST", f"/v{engine.api_version}/services/create", spec.wire(), {"Content-Type": "application/json"}
+    )
+    assert status == 201, said
+
+
+async def test_a_secret_as_a_file_is_one_the_task_can_read(client: SwarmClient, engine: Engine) -> None:
+    secret_id = engine.docker("secret", "create", "key", "-", input=b"s3cr3t").strip()
+    try:
+        template = talker("cat /run/secrets/key; echo; ls -ln /run/secrets/other | cut -c1-10", secrets=[])
+        template.container_spec = template.container_spec or ContainerSpec()
+        template.container_spec.secrets = [
+            SecretReference.as_file(secret_id, "key"),
+            SecretReference.as_file(secret_id, "key", target="other", mode=0o400),
+        ]
+        await create(client, "reads", task_template=template)
+        lines = await _logged(client, "reads", 2)
+        assert ["s3cr3t", "-r--------"] == [line.message for line in lines]
+        bare = SecretReference(secret_id=secret_id, secret_name="key", file=SecretReferenceFile(name="x"))
+        change = TaskTemplate(container_spec=ContainerSpec(secrets=[bare]))
+        with pytest.raises(InvalidSpec, match=r"Secrets\[0\]\.File\.UID"):
+            await client.services.update("reads", task_template=change)
+        await client.services.remove("reads")
+    finally:
+        engine.docker("secret", "rm", "key")

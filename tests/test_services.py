@@ -1,0 +1,700 @@
+"""What the operations put on the wire and make of the answers, where a real engine would not show it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import anyio
+import pytest
+
+from swarmkit import (
+    ClientClosed,
+    ContainerSpec,
+    CredentialsError,
+    EngineTimeout,
+    EngineUnreachable,
+    Global,
+    InvalidReference,
+    InvalidSpec,
+    LogLine,
+    LogStreamError,
+    NetworkAttachmentConfig,
+    OutcomeUnknown,
+    OutOfSequence,
+    RegistryAuth,
+    Replicated,
+    ServiceMode,
+    ServiceSpec,
+    StreamTruncated,
+    SwarmClient,
+    TaskTemplate,
+    UpdateConfig,
+)
+
+from .stub import SERVICE, Received, Say, StubEngine, answer, hang, hang_up, refusal
+
+pytestmark = pytest.mark.anyio
+
+OUT_OF_SEQUENCE = refusal(500, "rpc error: code = Unknown desc = update out of sequence")
+UPDATED = answer({"Warnings": None})
+CREATED = answer({"ID": "new", "Warnings": None}, status=201)
+
+
+@pytest.fixture(autouse=True)
+def docker_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A config folder of its own for each test."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    return tmp_path / "config.json"
+
+
+def service(index: int = 7, **spec: Any) -> dict[str, Any]:
+    return {**SERVICE, "Version": {"Index": index}, "Spec": {**SERVICE["Spec"], **spec}}
+
+
+def manager(*, posts: list[Say] | None = None, versions: list[int] | None = None) -> Callable[[Received], Say]:
+    """A manager with one service; what it says to changes and which version index it shows, one after another."""
+    says, shown = list(posts or [UPDATED]), list(versions or [7])
+
+    def script(request: Received) -> Say:
+        if request.method == "POST":
+            if request.path.endswith("/create"):
+                return CREATED
+            return says.pop(0) if len(says) > 1 else says[0]
+        return answer(service(shown.pop(0) if len(shown) > 1 else shown[0]))
+
+    return script
+
+
+def change(engine: StubEngine) -> Received:
+    (request,) = (one for one in engine.received if one.method == "POST")
+    return request
+
+
+def auth_of(request: Received) -> Any:
+    return json.loads(urlsafe_b64decode(request.headers["x-registry-auth"]))
+
+
+# --- create ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_whole_spec_and_its_parts_are_the_same_request() -> None:
+    template = TaskTemplate(container_spec=ContainerSpec("nginx"))
+    whole = ServiceSpec(
+        name="web",
+        labels={"a": "b"},
+        task_template=TaskTemplate(
+            container_spec=ContainerSpec("nginx"), networks=[NetworkAttachmentConfig(target="front")]
+        ),
+        mode=ServiceMode(replicated=Replicated(replicas=0)),
+        update_config=UpdateConfig(parallelism=0),
+    )
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.create(
+                template,
+                name="web",
+                labels={"a": "b"},
+                mode=Replicated(replicas=0),
+                update_config=UpdateConfig(parallelism=0),
+                networks=["front"],
+            )
+            await client.services.create(whole)
+        parts, at_once = engine.received
+    assert parts.json == at_once.json
+    assert template == TaskTemplate(container_spec=ContainerSpec("nginx"))
+
+
+async def test_a_whole_spec_takes_nothing_beside_it() -> None:
+    spec = ServiceSpec(name="web", task_template=TaskTemplate(container_spec=ContainerSpec("nginx")))
+    create: Any = SwarmClient("unix:///nowhere.sock").services.create
+    with pytest.raises(TypeError, match="name"):
+        await create(spec, name="other")
+    with pytest.raises(TypeError, match="networks"):
+        await create(spec, networks=[])
+
+
+async def test_a_mode_is_sent_as_the_part_that_says_it() -> None:
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            template = TaskTemplate(container_spec=ContainerSpec("nginx"))
+            for mode in (Global(), ServiceMode(global_=Global())):
+                await client.services.create(template, name="everywhere", mode=mode)
+        assert [{"Global": {}}, {"Global": {}}] == [request.json["Mode"] for request in engine.received]
+
+
+async def test_top_level_networks_are_refused() -> None:
+    spec = ServiceSpec(
+        name="web",
+        task_template=TaskTemplate(container_spec=ContainerSpec("nginx")),
+        networks=[NetworkAttachmentConfig(target="front")],
+    )
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(InvalidSpec, match=r"TaskTemplate\.Networks"):
+                await client.services.create(spec)
+        assert engine.received == []
+
+
+# --- registry auth ---------------------------------------------------------------------------------------------------
+
+BASIC = {"auths": {"registry.example:5000": {"auth": "dTpw"}, "https://index.docker.io/v1/": {"auth": "aHViOnB3"}}}
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("registry.example:5000/a/b:1", {"username": "u", "password": "p", "serveraddress": "registry.example:5000"}),
+        ("nginx", {"username": "hub", "password": "pw", "serveraddress": "https://index.docker.io/v1/"}),
+        ("docker.io/me/app", {"username": "hub", "password": "pw", "serveraddress": "https://index.docker.io/v1/"}),
+        ("elsewhere.example/a", None),
+    ],
+)
+async def test_create_sends_what_the_config_file_has_for_the_registry(
+    image: str, expected: Any, docker_config: Path
+) -> None:
+    docker_config.write_text(json.dumps(BASIC))
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.create(TaskTemplate(container_spec=ContainerSpec(image)), name="web")
+    request = change(engine)
+    assert expected == (auth_of(request) if expected else request.headers.get("x-registry-auth"))
+
+
+async def test_the_config_file_is_read_anew_for_each_create(docker_config: Path) -> None:
+    template = TaskTemplate(container_spec=ContainerSpec("nginx"))
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.create(template, name="web")
+            docker_config.write_text(json.dumps(BASIC))
+            await client.services.create(template, name="web")
+        assert [False, True] == ["x-registry-auth" in request.headers for request in engine.received]
+
+
+@pytest.mark.parametrize("where", ["client", "call"])
+async def test_credentials_can_be_switched_off_and_given(where: str, docker_config: Path) -> None:
+    docker_config.write_text("broken")
+    given = RegistryAuth(username="me", password="s3cr3t")
+    template = TaskTemplate(container_spec=ContainerSpec("nginx"))
+    with StubEngine(manager()) as engine:
+        for option in (None, given):
+            more: dict[str, Any] = {"registry_auth": option}
+            async with SwarmClient(engine.host, **(more if where == "client" else {})) as client:
+                await client.services.create(template, name="web", **(more if where == "call" else {}))
+        without, with_it = engine.received
+    assert "x-registry-auth" not in without.headers
+    assert auth_of(with_it) == {
+        "username": "me",
+        "password": "s3cr3t",
+        "serveraddress": "https://index.docker.io/v1/",
+    }
+
+
+async def test_a_broken_config_file_is_an_error_before_anything_is_sent(docker_config: Path) -> None:
+    docker_config.write_text('{"auths": {"nginx": "s3cr3t"')
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(CredentialsError) as caught:
+                await client.services.create(TaskTemplate(container_spec=ContainerSpec("nginx")), name="web")
+        assert engine.received == []
+    assert str(docker_config) in str(caught.value)
+    assert "s3cr3t" not in repr(caught.value)
+
+
+async def test_credentials_kept_by_a_helper_are_a_warning(docker_config: Path) -> None:
+    docker_config.write_text(json.dumps({"credsStore": "desktop"}))
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            created = await client.services.create(TaskTemplate(container_spec=ContainerSpec("nginx")), name="web")
+    assert ["desktop" in warning for warning in created.warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("call", "sent", "kept"),
+    [
+        ({"labels": {}}, None, "spec"),
+        ({"task_template": TaskTemplate(container_spec=ContainerSpec("nginx:1.27"))}, None, "spec"),
+        ({"task_template": TaskTemplate(container_spec=ContainerSpec("nginx:1.28"))}, "hub", None),
+        ({"task_template": TaskTemplate(container_spec=ContainerSpec("other.example/x"))}, None, "spec"),
+        ({"labels": {}, "registry_auth": "config"}, "hub", None),
+        ({"labels": {}, "registry_auth": RegistryAuth(username="me", password="x")}, "me", None),
+        (
+            {"task_template": TaskTemplate(container_spec=ContainerSpec("nginx:1.28")), "registry_auth": None},
+            None,
+            "spec",
+        ),
+    ],
+)
+async def test_a_change_keeps_the_stored_credentials_unless_the_image_changes_or_the_caller_asks(
+    call: dict[str, Any], sent: str | None, kept: str | None, docker_config: Path
+) -> None:
+    docker_config.write_text(json.dumps(BASIC))
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.update("web", **call)
+    request = change(engine)
+    assert sent == (auth_of(request)["username"] if "x-registry-auth" in request.headers else None)
+    assert ([kept] if kept else None) == parse_qs(request.query).get("registryAuthFrom")
+
+
+async def test_a_rollback_sends_no_credentials_and_asks_to_keep_none(docker_config: Path) -> None:
+    docker_config.write_text(json.dumps(BASIC))
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.rollback("web")
+    request = change(engine)
+    assert request.target == "/v1.51/services/svc1/update?version=7&rollback=previous"
+    assert request.json == SERVICE["Spec"]
+    assert "x-registry-auth" not in request.headers
+
+
+async def test_an_image_that_is_no_reference_is_left_to_the_engine_without_credentials() -> None:
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host, registry_auth=None) as client:
+            await client.services.create(TaskTemplate(container_spec=ContainerSpec("Not An Image")), name="web")
+        assert len(engine.received) == 1
+
+
+# --- change ----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_update_is_the_live_spec_with_the_patch_at_its_version() -> None:
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            updated = await client.services.update(
+                "web", task_template=TaskTemplate(container_spec=ContainerSpec("nginx:1.28")), labels=None
+            )
+        read, post = engine.received
+    assert updated.warnings == []
+    assert (read.method, read.target) == ("GET", "/v1.51/services/web")
+    assert post.target == "/v1.51/services/svc1/update?version=7&registryAuthFrom=spec"
+    expected = json.loads(json.dumps(SERVICE["Spec"]))
+    expected["TaskTemplate"]["ContainerSpec"]["Image"] = "nginx:1.28"
+    del expected["Labels"]
+    assert post.json == expected
+
+
+async def test_a_conflict_is_read_again_and_applied_again() -> None:
+    seen: list[int] = []
+
+    def relabel(spec: ServiceSpec) -> None:
+        seen.append(1)
+        spec.labels = {"n": str(len(seen))}
+
+    script = manager(posts=[OUT_OF_SEQUENCE, UPDATED], versions=[7, 7, 7, 9])
+    with StubEngine(script) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.edit("web", relabel)
+    posts = [request for request in engine.received if request.method == "POST"]
+    # What was read after the conflict and still was the old version is not taken for fresh.
+    assert ["7", "9"] == [parse_qs(request.query)["version"][0] for request in posts]
+    assert posts[-1].json["Labels"] == {"n": "2"}
+
+
+async def test_conflicts_without_end_are_out_of_sequence_within_the_timeout() -> None:
+    index = iter(range(7, 100_000))
+
+    def script(request: Received) -> Say:
+        return OUT_OF_SEQUENCE if request.method == "POST" else answer(service(next(index)))
+
+    with StubEngine(script) as engine:
+        async with SwarmClient(engine.host, timeout=0.3) as client:
+            with anyio.fail_after(10):
+                with pytest.raises(OutOfSequence) as caught:
+                    await client.services.scale("web", 3)
+    assert caught.value.sent is not None
+
+
+async def test_a_strict_update_of_what_has_changed_sends_nothing() -> None:
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(OutOfSequence) as caught:
+                await client.services.update("web", version=6, labels={})
+        assert ["GET"] == [request.method for request in engine.received]
+    assert (caught.value.sent, caught.value.current) == (6, 7)
+
+
+async def test_a_strict_update_that_meets_a_conflict_says_both_versions() -> None:
+    with StubEngine(manager(posts=[OUT_OF_SEQUENCE], versions=[7, 8])) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(OutOfSequence) as caught:
+                await client.services.update("web", version=7, labels={})
+    assert (caught.value.sent, caught.value.current) == (7, 8)
+
+
+@pytest.mark.parametrize("call", ["update", "strict", "replace", "rollback"])
+@pytest.mark.parametrize("fate", ["landed", "never came", "landed late", "overtaken"])
+async def test_a_lost_answer_to_a_change_is_settled_by_reading(call: str, fate: str) -> None:
+    goal = {"tier": "back"}
+    stored: dict[str, Any] = {**service(7), "PreviousSpec": {**SERVICE["Spec"], "Labels": goal}}
+
+    def apply(labels: dict[str, str]) -> None:
+        stored.update(service(stored["Version"]["Index"] + 1, Labels=labels))
+
+    posts: list[Received] = []
+
+    def script(request: Received) -> Say:
+        if request.method == "GET":
+            return answer(stored)
+        posts.append(request)
+        if parse_qs(request.query)["version"] != [str(stored["Version"]["Index"])]:
+            return OUT_OF_SEQUENCE
+        first = len(posts) == 1
+        if fate == "landed late" and not first:
+            apply(goal)  # the first one, just now
+            return OUT_OF_SEQUENCE
+        if fate == "landed" or (fate == "never came" and not first):
+            apply(goal)
+        if fate == "overtaken":
+            apply({"by": "another"})
+        return hang_up if first else UPDATED
+
+    async def change(client: SwarmClient) -> None:
+        live = await client.services.inspect("web")
+        match call:
+            case "update":
+                await client.services.update("web", labels=goal)
+            case "strict":
+                await client.services.update("web", version=7, labels=goal)
+            case "replace":
+                await client.services.replace("web", live.spec.model_copy(update={"labels": goal}), version=7)
+            case _:
+                await client.services.rollback("web")
+
+    with StubEngine(script) as engine:
+        async with SwarmClient(engine.host) as client:
+            if fate == "overtaken":
+                with pytest.raises(OutcomeUnknown):
+                    await change(client)
+            else:
+                await change(client)
+    assert ({"by": "another"} if fate == "overtaken" else goal) == stored["Spec"]["Labels"]
+    assert len(posts) == (1 if fate in ("landed", "overtaken") else 2)
+
+
+async def test_a_lost_answer_with_nobody_to_ask_stays_unknown() -> None:
+    with StubEngine(
+        lambda request: hang_up if request.method == "POST" or len(engine.received) > 1 else answer(SERVICE)
+    ) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(OutcomeUnknown):
+                await client.services.update("web", labels={})
+
+
+async def test_a_value_put_in_past_validation_is_an_invalid_spec_and_is_not_shown() -> None:
+    container = ContainerSpec("nginx").model_copy(update={"env": {"TOKEN": "s3cr3t"}})
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(InvalidSpec, match="past validation") as caught:
+                await client.services.create(
+                    TaskTemplate().model_copy(update={"container_spec": container}), name="web"
+                )
+        assert engine.received == []
+    assert "s3cr3t" not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+async def test_edits_of_one_service_inside_a_client_do_not_meet() -> None:
+    index = 7
+    labels: dict[str, str] = {}
+
+    def script(request: Received) -> Say:
+        nonlocal index
+        if request.method == "GET":
+            return answer(service(index, Labels=dict(labels)))
+        if int(parse_qs(request.query)["version"][0]) != index:
+            return OUT_OF_SEQUENCE
+        index += 1
+        labels.update(request.json["Labels"])
+        return UPDATED
+
+    async def add(client: SwarmClient, target: str, number: int) -> None:
+        def change(spec: ServiceSpec) -> None:
+            spec.labels = {**(spec.labels or {}), str(number): "x"}
+
+        await client.services.edit(target, change)
+
+    with StubEngine(script) as engine:
+        async with SwarmClient(engine.host) as client, anyio.create_task_group() as group:
+            for number in range(30):
+                group.start_soon(add, client, "web" if number % 2 else "svc1", number)
+        assert {str(number) for number in range(30)} == set(labels)
+        assert len([request for request in engine.received if request.method == "POST"]) == 30
+
+
+async def test_a_bad_value_that_is_live_already_can_be_updated_elsewhere() -> None:
+    ports = [{"TargetPort": 0, "Protocol": "icmp"}]
+    with StubEngine(
+        lambda request: UPDATED if request.method == "POST" else answer(service(EndpointSpec={"Ports": ports}))
+    ) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.update("web", labels={"a": "b"})
+            with pytest.raises(InvalidSpec, match="Protocol"):
+                await client.services.edit("web", lambda spec: setattr(spec.endpoint_spec.ports[0], "protocol", "xx"))  # type: ignore[union-attr, index]
+    assert change(engine).json["EndpointSpec"] == {"Ports": ports}
+
+
+async def test_networks_on_update_replace_those_of_the_task_template_and_old_ones() -> None:
+    with StubEngine(
+        lambda request: UPDATED if request.method == "POST" else answer(service(Networks=[{"Target": "old"}]))
+    ) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.update("web", networks=["new"])
+    sent = change(engine).json
+    assert "Networks" not in sent
+    assert sent["TaskTemplate"]["Networks"] == [{"Target": "new"}]
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_name_is_exact_and_joins_the_filters() -> None:
+    both = [service(Name="web"), service(Name="web-2")]
+    with StubEngine(lambda _: answer(both)) as engine:
+        async with SwarmClient(engine.host) as client:
+            found = await client.services.list(name="web", filters={"label": ["a=b", "c"]}, status=True)
+        (request,) = engine.received
+    assert ["web"] == [one.name for one in found]
+    query = parse_qs(request.query)
+    assert {"label": ["a=b", "c"], "name": ["web"]} == json.loads(query["filters"][0])
+    assert query["status"] == ["true"]
+
+
+async def test_an_answer_of_null_is_an_empty_list_of_nothing() -> None:
+    with StubEngine(lambda _: answer(b"[]")) as engine:
+        async with SwarmClient(engine.host) as client:
+            assert await client.services.list() == []
+            assert await client.tasks.list() == []
+        assert ["/v1.51/services", "/v1.51/tasks"] == [request.target for request in engine.received]
+
+
+async def test_tasks_come_by_slot_and_the_newest_first() -> None:
+    def task(number: int, slot: int, hour: int) -> dict[str, Any]:
+        return {
+            "ID": f"t{number}",
+            "Version": {"Index": 1},
+            "Spec": {},
+            "Slot": slot,
+            "CreatedAt": f"2026-01-01T{hour:02}:00:00Z",
+        }
+
+    with StubEngine(lambda _: answer([task(1, 2, 1), task(2, 1, 1), task(3, 1, 5), task(4, 2, 9)])) as engine:
+        async with SwarmClient(engine.host) as client:
+            tasks = await client.services.ps("web")
+        (request,) = engine.received
+    assert ["t3", "t2", "t4", "t1"] == [one.id for one in tasks]
+    assert unquote(request.query) == 'filters={"service":["web"]}'
+
+
+# --- logs ------------------------------------------------------------------------------------------------------------
+
+PREFIX = b"com.docker.swarm.node.id=n1,com.docker.swarm.service.id=s1,com.docker.swarm.task.id=t1 "
+
+
+def frame(kind: int, payload: bytes) -> bytes:
+    return struct.pack(">BxxxL", kind, len(payload)) + payload
+
+
+def log_script(body: bytes, *, tty: bool = False, content_type: str | None = None) -> Callable[[Received], Say]:
+    def script(request: Received) -> Say:
+        if not request.path.endswith("/logs"):
+            template = {"ContainerSpec": {"Image": "x", "TTY": tty}}
+            return answer(service(TaskTemplate=template))
+        if content_type is not None:
+            return answer(body, headers={"Content-Type": content_type})
+        return answer(body)
+
+    return script
+
+
+async def read_lines(client: SwarmClient, **more: Any) -> list[LogLine]:
+    async with client.services.logs("web", **more) as lines:
+        return [line async for line in lines]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/vnd.docker.multiplexed-stream", "application/vnd.docker.raw-stream", None]
+)
+async def test_frames_are_read_whatever_an_old_engine_calls_them(content_type: str | None) -> None:
+    body = frame(1, PREFIX + b"out\n") + frame(2, PREFIX + b"err\n") + frame(1, b"") + frame(1, PREFIX + b"no end")
+    with StubEngine(log_script(body, content_type=content_type)) as engine:
+        async with SwarmClient(engine.host) as client:
+            lines = await read_lines(client, tail=5, timestamps=False)
+        request = engine.received[-1]
+    assert [("stdout", "out"), ("stderr", "err"), ("stdout", "no end")] == [(one.stream, one.message) for one in lines]
+    assert ("t1", "n1", "s1", {}) == (lines[0].task_id, lines[0].node_id, lines[0].service_id, lines[0].details)
+    assert parse_qs(request.query) == {
+        "stdout": ["true"],
+        "stderr": ["true"],
+        "follow": ["false"],
+        "tail": ["5"],
+        "timestamps": ["false"],
+        "details": ["true"],
+    }
+
+
+async def test_fragments_of_two_tasks_do_not_mix_and_letters_are_not_cut() -> None:
+    one, two = PREFIX, PREFIX.replace(b"t1", b"t2")
+    half = 16 * 1024 - 1
+    body = b"".join(
+        [
+            frame(1, one + b"a" * half + "é".encode()[:1]),
+            frame(1, two + b"b" * 16 * 1024),
+            frame(2, one + b"between\n"),
+            frame(1, one + "é".encode()[1:] + b" end\n"),
+            frame(1, two + b"\n"),
+        ]
+    )
+    with StubEngine(log_script(body)) as engine:
+        async with SwarmClient(engine.host) as client:
+            lines = await read_lines(client)
+    assert ["between", "a" * half + "é end", "b" * 16 * 1024] == [line.message for line in lines]
+
+
+async def test_a_terminals_bytes_are_lines() -> None:
+    body = PREFIX + b"one\r\n" + PREFIX + b"two\r\n" + PREFIX + b"rest"
+    with StubEngine(log_script(body, tty=True)) as engine:
+        async with SwarmClient(engine.host) as client:
+            lines = await read_lines(client)
+    assert [("stdout", "one"), ("stdout", "two"), ("stdout", "rest")] == [(one.stream, one.message) for one in lines]
+
+
+async def test_an_engine_that_gives_up_inside_the_stream_is_an_error_after_the_lines() -> None:
+    body = frame(1, PREFIX + b"kept\n") + frame(3, b"Error grabbing logs: node n2 is not available")
+    seen: list[str] = []
+    with StubEngine(log_script(body)) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(LogStreamError, match="node n2 is not available"):
+                async with client.services.logs("web") as lines:
+                    async for line in lines:
+                        seen.append(line.message)  # noqa: PERF401 -- what came before the error counts
+    assert seen == ["kept"]
+
+
+@pytest.mark.parametrize("cut", ["in a frame", "in a chunk"])
+async def test_a_stream_that_is_cut_off_says_so_after_the_lines(cut: str) -> None:
+    whole = frame(1, PREFIX + b"kept\n") + frame(1, PREFIX + b"lost\n")
+
+    def in_a_chunk(sock: socket.socket) -> None:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        first = frame(1, PREFIX + b"kept\n")
+        sock.sendall(head + f"{len(first):x}\r\n".encode() + first + b"\r\n50\r\n1")
+
+    def script(request: Received) -> Say:
+        if not request.path.endswith("/logs"):
+            return answer(SERVICE)
+        return in_a_chunk if cut == "in a chunk" else answer(whole[:-3])
+
+    seen: list[str] = []
+    with StubEngine(script) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(StreamTruncated):
+                async with client.services.logs("web") as lines:
+                    async for line in lines:
+                        seen.append(line.message)  # noqa: PERF401 -- what came before the error counts
+    assert seen == ["kept"]
+
+
+async def test_a_stream_that_goes_silent_ends_unless_it_follows() -> None:
+    def silent(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        hang(sock)
+
+    with StubEngine(lambda request: silent if request.path.endswith("/logs") else answer(SERVICE)) as engine:
+        async with SwarmClient(engine.host, timeout=0.2) as client:
+            with pytest.raises(EngineTimeout, match="nothing came"):
+                await read_lines(client)
+            with anyio.move_on_after(0.5) as scope:
+                await read_lines(client, follow=True)
+            assert scope.cancelled_caught
+
+
+async def test_leaving_a_stream_closes_its_connection_at_once() -> None:
+    def endless(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        piece = frame(1, PREFIX + b"tick\n")
+        while True:
+            sock.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+
+    with StubEngine(lambda request: endless if request.path.endswith("/logs") else answer(SERVICE)) as engine:
+        async with SwarmClient(engine.host) as client:
+            for how in ("break", "raise", "cancel"):
+                with anyio.move_on_after(5) as scope:
+                    try:
+                        async with client.services.logs("web", follow=True) as lines:
+                            async for _ in lines:
+                                if how == "raise":
+                                    raise LookupError
+                                if how == "cancel":
+                                    scope.cancel()
+                                    await anyio.sleep(1)
+                                break
+                    except LookupError:
+                        pass
+                with anyio.fail_after(5):
+                    while engine.open_sockets:
+                        await anyio.sleep(0.01)
+
+
+async def test_a_stream_is_entered_once_and_read_inside_its_block() -> None:
+    with StubEngine(log_script(frame(1, PREFIX + b"x\n"))) as engine:
+        async with SwarmClient(engine.host) as client:
+            stream = client.services.logs("web")
+            with pytest.raises(RuntimeError, match="inside its block"):
+                await anext(stream)
+            async with stream as lines:
+                assert "x" == str(await anext(lines))
+            with pytest.raises(RuntimeError, match="once"):
+                await stream.__aenter__()
+
+
+async def test_a_client_closed_under_a_stream_says_so() -> None:
+    def silent(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        hang(sock)
+
+    with StubEngine(lambda request: silent if request.path.endswith("/logs") else answer(SERVICE)) as engine:
+        client = SwarmClient(engine.host)
+        async with client.services.logs("web", follow=True) as lines, anyio.create_task_group() as group:
+            group.start_soon(client.aclose)
+            with pytest.raises(ClientClosed, match="the client was closed"):
+                await anext(lines)
+
+
+# --- wait ------------------------------------------------------------------------------------------------------------
+
+
+async def test_waiting_reads_only_the_tasks_of_the_present_spec() -> None:
+    def script(request: Received) -> Say:
+        match request.path.rpartition("/")[2]:
+            case "tasks":
+                return answer([])
+            case "nodes":
+                return answer([{"ID": "n1", "Version": {"Index": 1}, "Spec": {}, "Status": {"State": "ready"}}])
+            case _:
+                return answer(service(Mode={"Replicated": {"Replicas": 0}}, UpdateConfig={"Monitor": 1_000_000}))
+
+    with StubEngine(script) as engine:
+        async with SwarmClient(engine.host) as client:
+            rollout = await client.services.wait("web", timeout=5)
+    assert (rollout.progress.wanted, rollout.progress.phase) == (0, "converged")
+    queries = {unquote(request.query) for request in engine.received if request.path.endswith("/tasks")}
+    assert queries == {'filters={"service":["svc1"],"_up-to-date":["true"]}'}
+
+
+async def test_an_engine_that_goes_away_while_waiting_is_its_own_error() -> None:
+    with StubEngine(lambda _: answer(SERVICE)) as engine:
+        client = SwarmClient(engine.host, timeout=0.3)
+        await client.services.inspect("web")
+    with pytest.raises(EngineUnreachable):
+        await client.services.wait("web", timeout=10)
+
+
+async def test_what_is_no_network_reference_is_no_path() -> None:
+    with pytest.raises(InvalidReference):
+        await SwarmClient("unix:///nowhere.sock").services.ps("../nodes")
