@@ -53,9 +53,12 @@ class _Seat(NamedTuple):
 
 def seat(task: Task, service: Service) -> _Seat:
     """The slot a task fills, or its node in a global service."""
+    return _Seat(None, task.node_id) if _one_a_node(service) else _Seat(task.slot or 0, None)
+
+
+def _one_a_node(service: Service) -> bool:
     mode = service.spec.mode
-    by_node = mode is not None and (mode.global_ is not None or mode.global_job is not None)
-    return _Seat(None, task.node_id) if by_node else _Seat(task.slot or 0, None)
+    return mode is not None and (mode.global_ is not None or mode.global_job is not None)
 
 
 class Failures:
@@ -65,6 +68,10 @@ class Failures:
         self._seen: set[str] = set()
         self.counts: dict[_Seat, int] = {}
         self.errors: dict[str, None] = {}
+
+    def pass_over(self, tasks: Iterable[Task]) -> None:
+        """Never count those of these tasks that have failed: the wait had not begun then."""
+        self._seen.update(task.id for task in tasks if task.state in _FAILED)
 
     def count(self, service: Service, tasks: Iterable[Task]) -> None:
         """Count those of these tasks that have failed and were not counted before."""
@@ -128,8 +135,10 @@ def _best_tasks(service: Service, tasks: Iterable[Task], up: set[str]) -> dict[_
     job = service.spec.mode is not None and service.spec.mode.is_job
     best: dict[_Seat, Task] = {}
     for task in tasks:
-        if task.state not in _ORDER or (task.node_id and task.node_id not in up):
+        if task.state not in _ORDER:
             continue
+        if task.node_id and task.node_id not in up and not (job and task.state == "complete"):
+            continue  # what is complete stays so when its node goes
         # A job's tasks are done when they are complete; elsewhere a task that should stop stands for nothing.
         if not job and _ORDER.get(task.desired_state or "", _RUNNING + 1) > _RUNNING:
             continue
@@ -175,8 +184,8 @@ def _phase(
     worst = max(failures.values(), default=0)
     if worst >= FAILURES:
         return "failing", f"a slot's tasks failed {worst} times"
-    if not seats and wanted == 0 and (service.spec.mode or ServiceMode()).replicated is None:
-        return "updating", "waiting for tasks"  # a global service before the manager has made its tasks
+    if not seats and _one_a_node(service):
+        return "updating", "waiting for tasks"  # before the manager has made them
     if arrived == wanted and len(seats) == wanted:
         return "converged", ""
     waiting = next((task for task in seats.values() if task.error), None)
@@ -216,6 +225,8 @@ async def follow(
             if last is None:
                 raise
             raise ServiceRemoved(replace(last, phase="failing", message="the service was removed")) from None
+        if last is None:
+            failures.pass_over(tasks)
         failures.count(service, tasks)
         last = judge(service, tasks, await read_nodes(), failures)
         asked_for = asked_for or service.spec

@@ -3,8 +3,8 @@
 Engines ignore parameters they do not know, so a misspelt or too new one would silently select everything.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -35,19 +35,18 @@ class Filters(WireModel):
             return conditions
         return cls.model_validate({key: _texts(value) for key, value in dict(conditions).items()})
 
+    def wire(self) -> bytes:
+        """The JSON that goes into the query: engines would take a null for no condition at all."""
+        return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_none=True, warnings="error")
 
-def _texts(value: Any) -> Any:
-    match value:
-        case bool():
-            return ["true" if value else "false"]
-        case str():
-            return [value]
-        case int():
-            return [str(value)]
-        case list() | tuple() | set() | frozenset():
-            return [text for one in value for text in _texts(one)]  # pyright: ignore[reportUnknownVariableType]
-        case _:
-            return value
+
+def _texts(value: Any) -> list[Any]:
+    """The values of one filter as text; what is none is left for pydantic to refuse."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return [text for one in cast("Iterable[Any]", value) for text in _texts(one)]
+    if isinstance(value, bool):
+        return ["true" if value else "false"]
+    return [str(value) if isinstance(value, int) else value]
 
 
 Values = list[str] | None
