@@ -12,7 +12,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 HERE = Path(__file__).parent
 # Tests run against the built wheel: they and what they read are copied to where the source tree is not.
-TESTED = ("tests", "docs", "examples", "README.md", "CHANGELOG.md", "pyproject.toml")
+TESTED = ("tests", "docs", "examples", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml")
 COVERAGE = 97
 
 nox.options.sessions = ["lint", "types", "tests"]

@@ -6,8 +6,9 @@ import asyncio
 import gc
 import os
 import socket
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ from swarmkit._transport import Attempt, EngineTransport
 from .stub import Received, Say, StubEngine, answer, hang
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose path leaves room for a socket's name: pytest's own can be too long."""
+    with tempfile.TemporaryDirectory(prefix="swk") as folder:
+        yield Path(folder)
 
 
 def always(say: Say) -> Callable[[Received], Say]:
@@ -114,8 +122,8 @@ async def test_what_is_no_whole_answer_is_an_error_and_the_next_call_works(raw: 
         assert (200, b"fine") == await get(transport)
 
 
-async def test_a_refusal_that_comes_while_the_request_is_still_sent_is_read(tmp_path: Path) -> None:
-    path = str(tmp_path / "early.sock")
+async def test_a_refusal_that_comes_while_the_request_is_still_sent_is_read(short_path: Path) -> None:
+    path = str(short_path / "early.sock")
     with listening(socket.AF_UNIX, path) as listener:
 
         def serve() -> None:
@@ -222,8 +230,8 @@ async def test_a_path_that_is_no_socket_is_a_connect_error(kind: str, tmp_path: 
     assert before == open_descriptors()
 
 
-async def test_a_full_backlog_is_waited_out_without_spinning(tmp_path: Path) -> None:
-    path = str(tmp_path / "full.sock")
+async def test_a_full_backlog_is_waited_out_without_spinning(short_path: Path) -> None:
+    path = str(short_path / "full.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(0)
