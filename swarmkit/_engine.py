@@ -12,6 +12,7 @@ Owns: those steps, the clock, and the one translation of foreign exceptions. Mus
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import random
 import re
@@ -67,6 +68,7 @@ _LOST_STATUSES: Final = (502, 504)
 """What a gateway says when it got no answer; engines themselves never do."""
 _FOREIGN: Final = (httpx.HTTPError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 """What a transport raises for what the engine or the network did."""
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 class Clock(Protocol):
@@ -541,12 +543,23 @@ def _parameters(query: Query) -> list[tuple[str, str]]:
 
 def _encode(body: WireModel) -> bytes:
     try:
-        return body.wire()
+        content = body.wire()
+        if _REPLACEMENT not in content or _is_text(body):
+            return content
     except PydanticSerializationError:
         pass
     # Raised out here, so that the error does not carry pydantic's along, which shows the value.
-    reason = "holds a value of the wrong type, put in past validation (as by model_copy(update=...))"
-    raise InvalidSpec([Problem("", f"the {type(body).__name__} {reason}")])
+    reason = "text with half of a surrogate pair, or a value put in past validation, as by model_copy(update=...)"
+    raise InvalidSpec([Problem("", f"the {type(body).__name__} holds what JSON cannot say: {reason}")])
+
+
+def _is_text(body: WireModel) -> bool:
+    """Whether each string has a form in UTF-8: pydantic writes a replacement for what has none."""
+    try:
+        json.dumps(body.model_dump(by_alias=True), default=str, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}

@@ -51,17 +51,19 @@ def resolve(host: str | None, context: str | None, environ: Mapping[str, str]) -
         raise HostError("give a host or a context, not both")
     if host is not None:
         return parse(host, "host", environ)
-    if context is None and environ.get("DOCKER_HOST"):
-        return parse(environ["DOCKER_HOST"], "DOCKER_HOST", environ)
     try:
-        name = (
-            context or environ.get("DOCKER_CONTEXT") or _dockerconfig.read(environ).get("currentContext") or "default"
-        )
+        name = context or (not environ.get("DOCKER_HOST") and _current_context(environ)) or "default"
         if name != "default":
-            return _of_context(str(name), environ)
+            return _of_context(name, environ)
     except CredentialsError as error:
         raise HostError(f"looking for the current context: {error}") from None
+    if environ.get("DOCKER_HOST"):
+        return parse(environ["DOCKER_HOST"], "DOCKER_HOST", environ)
     return parse(DEFAULT, "default", environ)
+
+
+def _current_context(environ: Mapping[str, str]) -> str:
+    return environ.get("DOCKER_CONTEXT") or str(_dockerconfig.read(environ).get("currentContext") or "")
 
 
 def parse(text: str, source: str, environ: Mapping[str, str]) -> Address:

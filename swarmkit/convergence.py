@@ -99,6 +99,11 @@ def judge(service: Service, tasks: Sequence[Task], nodes: Sequence[Node], failur
     arrived = sum(1 for task in seats.values() if task.state == goal)
     wanted = _wanted(mode, len(seats))
     phase, message = _phase(service, seats, arrived, wanted, failures.counts)
+    if phase == "updating" and (left := _left_lying(service, current, seats, wanted)) is not None:
+        phase, message = (
+            "failing",
+            f"a task ended ({left.error or left.state}) and its restart policy leaves it at that",
+        )
     return Progress(
         service_id=service.id,
         service_name=service.name,
@@ -190,6 +195,19 @@ def _phase(
         return "converged", ""
     waiting = next((task for task in seats.values() if task.error), None)
     return "updating", waiting.error if waiting is not None else ""
+
+
+def _left_lying(service: Service, tasks: Iterable[Task], seats: Mapping[_Seat, Task], wanted: int) -> Task | None:
+    """A task that ended before its time and that the restart policy does not replace."""
+    template, status, mode = service.spec.task_template, service.update_status, service.spec.mode
+    condition = template.restart_policy.condition if template and template.restart_policy else None
+    final = {"none": ("complete", *_FAILED), "on-failure": ("complete",)}.get(condition or "", ())
+    alive = {place for place, task in seats.items() if task.state not in _FAILED}
+    if (status is not None and status.state == "updating") or (len(alive) >= wanted and not _one_a_node(service)):
+        return None  # the manager is not done with making tasks, or none is missing
+    job = mode is not None and mode.is_job
+    ended = (task for task in tasks if task.state in final and not (job and task.state == "complete"))
+    return next((task for task in ended if seat(task, service) not in alive), None)
 
 
 def was_rolled_back(service: Service) -> bool:

@@ -391,12 +391,24 @@ async def test_a_value_put_in_past_validation_is_an_invalid_spec_and_is_not_show
     container = ContainerSpec("nginx").model_copy(update={"env": {"TOKEN": "s3cr3t"}})
     with StubEngine(manager()) as engine:
         async with SwarmClient(engine.host) as client:
-            with pytest.raises(InvalidSpec, match="past validation") as caught:
+            with pytest.raises(InvalidSpec, match="JSON cannot say") as caught:
                 await client.services.create(
                     TaskTemplate().model_copy(update={"container_spec": container}), name="web"
                 )
         assert engine.received == []
     assert "s3cr3t" not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+async def test_text_that_no_json_can_say_never_reaches_the_wire() -> None:
+    template = TaskTemplate(container_spec=ContainerSpec("nginx"))
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            for labels in ({"\ud800": ""}, {"a": "x\udfff"}):
+                with pytest.raises(InvalidSpec, match="surrogate"):
+                    await client.services.create(template, name="web", labels=labels)
+            assert engine.received == []
+            await client.services.create(template, name="web", labels={"a": "\ufffd \U0001f600"})
+    assert engine.received[0].json["Labels"] == {"a": "\ufffd \U0001f600"}
 
 
 async def test_edits_of_one_service_inside_a_client_do_not_meet() -> None:

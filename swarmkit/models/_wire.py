@@ -132,6 +132,8 @@ UNSET: Final = Unset.UNSET
 
 Int = Annotated[int, Strict()]
 """A whole number; True, 3.0 and "3" are not."""
+Float = Annotated[float, Strict()]
+"""A number; True and "0.5" are not."""
 Bool = Annotated[bool, Strict()]
 """True or False; 1 and "yes" are not."""
 
@@ -307,21 +309,28 @@ def parse_bytes(size: str) -> int:
     """The number of bytes in a size such as `512MiB`, `512m` or `1.5g`. Units are powers of 1024, as in Docker.
 
     Raises:
-        ValueError: the text is not a size.
+        ValueError: the text is not a size, or one below a byte, which would come to 0: no limit.
     """
     match = _SIZE.fullmatch(size.strip())
     if match is None:
         raise ValueError(f"not a size (expected a form like '512MiB'): {size[:40]!r}")
-    return int(Decimal(match[1]) * 1024 ** _EXPONENT[(match[2] or "").lower()])
+    exact = Decimal(match[1]) * 1024 ** _EXPONENT[(match[2] or "").lower()]
+    if 0 < exact < 1:
+        raise ValueError(f"less than a byte: {size[:40]!r}")
+    return int(exact)
 
 
 def cpus(count: float | str) -> int:
     """A number of CPUs, such as 0.5, as the billionths of a CPU that `nano_cpus` takes.
 
     Raises:
-        ValueError: not a finite number.
+        ValueError: not a number from 0, or one below a billionth, which would come to 0: no limit.
     """
     try:
-        return int(Decimal(str(count)) * 1_000_000_000)
+        exact = Decimal(str(count)) * 1_000_000_000
+        billionths = int(exact)
     except (ArithmeticError, ValueError):
         raise ValueError(f"not a number of CPUs: {str(count)[:40]!r}") from None
+    if exact < 0 or (billionths == 0 and exact):
+        raise ValueError(f"not a number of CPUs that can be had: {str(count)[:40]!r}")
+    return billionths

@@ -103,7 +103,7 @@ class Mount(WireModel):
         volume. Options are comma-separated: `ro`, `rw`, `nocopy`, or a bind propagation such as `rslave`.
 
         Raises:
-            ValueError: the text is not of that form, or has an option that has no meaning for a service.
+            ValueError: the text is not of that form, its source is a relative path, or an option means nothing here.
         """
         parts = _split_paths(text)
         if not 1 <= len(parts) <= 3 or not all(parts):
@@ -111,6 +111,8 @@ class Mount(WireModel):
         if len(parts) == 1:
             return cls(type="volume", target=parts[0])
         source, target = parts[:2]
+        if source.startswith((".", "~")):
+            raise ValueError(f"mount source {source[:80]!r} is relative: which folder it means, the node cannot know")
         mount = cls(type=_type_of(source), source=source, target=target)
         for option in parts[2].split(",") if len(parts) == 3 else ():
             mount._apply(option, text)

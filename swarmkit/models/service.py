@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field
 
 from ..versions import Since
-from ._wire import Duration, Int, Timestamp, WireModel
+from ._wire import Duration, Float, Int, Timestamp, WireModel
 from .container import ContainerSpec
 from .network import NetworkAttachmentConfig
 from .task import ObjectVersion, TaskTemplate
@@ -90,7 +90,7 @@ class UpdateConfig(WireModel):
     """What to do when too many new tasks fail; engines default to pause."""
     monitor: Annotated[Duration | None, Since("1.25")] = None
     """Time after which a new task that still runs counts as good; 0 is the engine's default, 5 s."""
-    max_failure_ratio: Annotated[float | None, Since("1.25")] = None
+    max_failure_ratio: Annotated[Float | None, Since("1.25")] = None
     """Share of new tasks that may fail, 0 to 1."""
     order: Annotated[Order | None, Since("1.29", idle="stop-first")] = None
     """Whether the old task stops before the new one starts; engines default to stop-first."""
@@ -107,7 +107,7 @@ class RollbackConfig(WireModel):
     """What to do when too many tasks fail; engines default to pause."""
     monitor: Duration | None = None
     """Time after which a task that still runs counts as good; 0 is the engine's default, 5 s."""
-    max_failure_ratio: float | None = None
+    max_failure_ratio: Float | None = None
     """Share of tasks that may fail, 0 to 1."""
     order: Annotated[Order | None, Since("1.29", idle="stop-first")] = None
     """Whether the old task stops before the new one starts; engines default to stop-first."""

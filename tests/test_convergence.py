@@ -1,0 +1,655 @@
+"""Whether a service has arrived is judged as Docker's own program does, and a wait for it ends where it can."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swarmkit.convergence import Failures, follow, judge
+from swarmkit.errors import (
+    EngineUnreachable,
+    NotFound,
+    RolledBack,
+    RolloutFailed,
+    RolloutTimeout,
+    ServiceRemoved,
+    Superseded,
+    TasksFailing,
+    UpdatePaused,
+)
+from swarmkit.models.node import Node
+from swarmkit.models.service import Service
+from swarmkit.models.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from swarmkit.models.rollout import Progress, Rollout
+
+
+def replicated(replicas: int | None = None) -> dict[str, Any]:
+    return {"Replicated": {} if replicas is None else {"Replicas": replicas}}
+
+
+def a_job(total: int | None = None, at_once: int | None = None) -> dict[str, Any]:
+    return {"ReplicatedJob": {"TotalCompletions": total, "MaxConcurrent": at_once}}
+
+
+GLOBAL: dict[str, Any] = {"Global": {}}
+GLOBAL_JOB: dict[str, Any] = {"GlobalJob": {}}
+
+
+def a_service(
+    mode: Any = None, *, status: str | None = None, message: str = "", run: int | None = None, **keys: Any
+) -> Service:
+    """A service as a manager answers it; `run` is the iteration of a job."""
+    spec = {"Name": "web", "Mode": mode, **keys.pop("spec", {})}
+    answer = {"ID": "s1", "Version": {"Index": keys.pop("index", 7)}, "Spec": spec, **keys}
+    if status is not None:
+        answer["UpdateStatus"] = {"State": status, "Message": message}
+    if run is not None:
+        answer["JobStatus"] = {"JobIteration": {"Index": run} if run else {}}
+    return Service.from_wire(json.dumps(answer))
+
+
+def a_task(
+    name: str,
+    state: str = "running",
+    *,
+    slot: int | None = 1,
+    wanted: str = "running",
+    node: str | None = "n1",
+    error: str = "",
+    run: int | None = None,
+) -> Task:
+    answer: dict[str, Any] = {
+        "ID": name,
+        "Version": {"Index": 1},
+        "Spec": {},
+        "Slot": slot,
+        "NodeID": node,
+        "DesiredState": wanted,
+        "Status": {"State": state, "Err": error},
+    }
+    if run is not None:
+        answer["JobIteration"] = {"Index": run}
+    return Task.from_wire(json.dumps(answer))
+
+
+def nodes(**states: str) -> list[Node]:
+    return [
+        Node.from_wire(json.dumps({"ID": name, "Version": {}, "Spec": {}, "Status": {"State": state}}))
+        for name, state in states.items()
+    ]
+
+
+TWO = nodes(n1="ready", n2="ready", n3="down")
+
+
+def judged(service: Service, *tasks: Task) -> tuple[str, int, int]:
+    progress = judge(service, tasks, TWO)
+    return progress.phase, progress.arrived, progress.wanted
+
+
+# --- the judge: replicated -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "tasks", "expected"),
+    [
+        (None, [], ("updating", 0, 1)),
+        (None, [a_task("a")], ("converged", 1, 1)),
+        (replicated(), [a_task("a")], ("converged", 1, 1)),
+        (replicated(2), [a_task("a")], ("updating", 1, 2)),
+        (replicated(2), [a_task("a"), a_task("b", slot=2)], ("converged", 2, 2)),
+        (replicated(2), [a_task("a"), a_task("b", "starting", slot=2)], ("updating", 1, 2)),
+        (replicated(0), [], ("converged", 0, 0)),
+        (replicated(0), [a_task("a", wanted="shutdown")], ("converged", 0, 0)),
+        (replicated(0), [a_task("a", wanted="remove")], ("converged", 0, 0)),
+        (replicated(0), [a_task("a")], ("updating", 1, 0)),
+        (replicated(1), [a_task("a"), a_task("b", slot=2)], ("updating", 2, 1)),
+        (replicated(1), [a_task("a", "pending", node=None)], ("updating", 0, 1)),
+        # A node that is down, or gone, runs nothing.
+        (replicated(1), [a_task("a", node="n3")], ("updating", 0, 1)),
+        (replicated(1), [a_task("a", node="n9")], ("updating", 0, 1)),
+        (replicated(1), [a_task("a", node="n3"), a_task("b", node="n2")], ("converged", 1, 1)),
+        # What should stop stands for nothing; of what should run, what has come least far does.
+        (replicated(1), [a_task("a", wanted="shutdown"), a_task("b", "preparing")], ("updating", 0, 1)),
+        (replicated(1), [a_task("a", "failed", wanted="shutdown"), a_task("b")], ("converged", 1, 1)),
+        (replicated(1), [a_task("a"), a_task("b", "starting")], ("updating", 0, 1)),
+        (replicated(1), [a_task("a"), a_task("b", "ready", wanted="ready")], ("updating", 0, 1)),
+        (replicated(1), [a_task("b", "ready", wanted="ready"), a_task("a")], ("updating", 0, 1)),
+        (replicated(1), [a_task("a", "failed")], ("updating", 0, 1)),
+        (replicated(1), [a_task("a", "complete")], ("updating", 0, 1)),
+        # States this package does not know are skipped.
+        (replicated(1), [a_task("a", "remove"), a_task("b")], ("converged", 1, 1)),
+        (replicated(1), [a_task("a", "orphaned")], ("updating", 0, 1)),
+        (replicated(1), [a_task("a", "warming")], ("updating", 0, 1)),
+    ],
+)
+def test_a_replicated_service_has_arrived_when_every_slot_runs(
+    mode: Any, tasks: list[Task], expected: tuple[str, int, int]
+) -> None:
+    assert expected == judged(a_service(mode), *tasks)
+    assert expected == judged(a_service(mode), *reversed(tasks))
+
+
+def test_of_two_tasks_of_a_slot_the_one_that_is_wanted_least_far_stands_for_it() -> None:
+    tasks = [a_task("b", "preparing"), a_task("a", "ready", wanted="ready")]
+
+    assert ["a"] == [slot.task_id for slot in judge(a_service(), tasks, TWO).slots]
+    assert ["a"] == [slot.task_id for slot in judge(a_service(), tasks[::-1], TWO).slots]
+
+
+def test_progress_says_where_each_slot_is() -> None:
+    tasks = [
+        a_task("b", "preparing", slot=2, node="n2", error="no such image"),
+        a_task("a", slot=1),
+        a_task("old", "failed", slot=1, wanted="shutdown", error="exit 1"),
+    ]
+    progress = judge(a_service(replicated(2)), tasks, TWO)
+
+    assert ("s1", "web") == (progress.service_id, progress.service_name)
+    assert [(1, "n1", "a", "running", ""), (2, "n2", "b", "preparing", "no such image")] == [
+        (slot.slot, slot.node_id, slot.task_id, slot.state, slot.error) for slot in progress.slots
+    ]
+    assert ("no such image", ("no such image",)) == (progress.message, progress.errors)
+    assert "service web: updating, 1 of 2 tasks: no such image" == str(progress)
+
+
+# --- the judge: global -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tasks", "expected"),
+    [
+        ([], ("updating", 0, 0)),
+        ([a_task("a", slot=None)], ("converged", 1, 1)),
+        ([a_task("a", slot=None), a_task("b", slot=None, node="n2")], ("converged", 2, 2)),
+        ([a_task("a", slot=None), a_task("b", "preparing", slot=None, node="n2")], ("updating", 1, 2)),
+        ([a_task("a", slot=None), a_task("b", slot=None, node="n3")], ("converged", 1, 1)),
+        ([a_task("a", slot=None), a_task("b", slot=None, wanted="shutdown")], ("converged", 1, 1)),
+        ([a_task("a", slot=None, node="n3")], ("updating", 0, 0)),
+    ],
+)
+def test_a_global_service_has_arrived_when_it_runs_on_every_node_with_a_task(
+    tasks: list[Task], expected: tuple[str, int, int]
+) -> None:
+    assert expected == judged(a_service(GLOBAL), *tasks)
+
+
+def test_a_global_service_waits_for_its_first_tasks() -> None:
+    assert "waiting for tasks" == judge(a_service(GLOBAL), [], TWO).message
+
+
+def test_the_seats_of_a_global_service_are_its_nodes() -> None:
+    progress = judge(a_service(GLOBAL), [a_task("b", slot=None, node="n2"), a_task("a", slot=None)], TWO)
+
+    assert [(None, "n1"), (None, "n2")] == [(slot.slot, slot.node_id) for slot in progress.slots]
+
+
+# --- the judge: jobs -------------------------------------------------------------------------------------------------
+
+
+def done(name: str, slot: int | None = 1, **keys: Any) -> Task:
+    return a_task(name, "complete", slot=slot, wanted="complete", **keys)
+
+
+@pytest.mark.parametrize(
+    ("mode", "tasks", "expected"),
+    [
+        (a_job(), [], ("updating", 0, 1)),
+        (a_job(), [done("a")], ("converged", 1, 1)),
+        (a_job(at_once=2), [done("a")], ("updating", 1, 2)),
+        (a_job(at_once=2), [done("a"), done("b", 2)], ("converged", 2, 2)),
+        (a_job(3, 1), [done("a"), done("b", 2)], ("updating", 2, 3)),
+        (a_job(3, 1), [done("a"), done("b", 2), done("c", 3)], ("converged", 3, 3)),
+        (a_job(2), [done("a"), a_task("b", slot=2, wanted="complete")], ("updating", 1, 2)),
+        (a_job(), [a_task("a", "failed", wanted="complete")], ("updating", 0, 1)),
+        (a_job(), [a_task("a", "failed", wanted="shutdown"), done("b")], ("converged", 1, 1)),
+        (a_job(), [a_task("a", "failed"), a_task("b", "starting", wanted="complete")], ("updating", 0, 1)),
+        (a_job(0), [], ("converged", 0, 0)),
+        (a_job(0, 0), [], ("converged", 0, 0)),
+        # What is complete stays so when its node goes down or away; what runs there does not.
+        (a_job(2), [done("a", node="n3"), done("b", 2, node="n9")], ("converged", 2, 2)),
+        (a_job(1), [a_task("a", wanted="complete", node="n3")], ("updating", 0, 1)),
+    ],
+)
+def test_a_replicated_job_has_arrived_when_as_many_tasks_are_complete_as_asked_for(
+    mode: Any, tasks: list[Task], expected: tuple[str, int, int]
+) -> None:
+    assert expected == judged(a_service(mode), *tasks)
+    assert expected == judged(a_service(mode), *reversed(tasks))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "expected"),
+    [
+        ([], ("updating", 0, 0)),
+        ([done("a", None), done("b", None, node="n2")], ("converged", 2, 2)),
+        ([done("a", None), a_task("b", slot=None, node="n2", wanted="complete")], ("updating", 1, 2)),
+    ],
+)
+def test_a_global_job_has_arrived_when_it_is_complete_on_every_node(
+    tasks: list[Task], expected: tuple[str, int, int]
+) -> None:
+    assert expected == judged(a_service(GLOBAL_JOB), *tasks)
+
+
+@pytest.mark.parametrize(
+    ("run", "tasks", "expected"),
+    [
+        (2, [done("old", run=1)], ("updating", 0, 1)),
+        (2, [done("old", run=1), a_task("new", wanted="complete", run=2)], ("updating", 0, 1)),
+        (2, [done("old", run=1), done("new", run=2)], ("converged", 1, 1)),
+        (0, [done("a", run=0)], ("converged", 1, 1)),
+        (0, [done("a")], ("converged", 1, 1)),
+        (None, [done("a", run=0)], ("converged", 1, 1)),
+    ],
+)
+def test_tasks_of_a_job_s_earlier_runs_do_not_count(
+    run: int | None, tasks: list[Task], expected: tuple[str, int, int]
+) -> None:
+    assert expected == judged(a_service(a_job(), run=run), *tasks)
+
+
+# --- the judge: what the manager says of an update -------------------------------------------------------------------
+
+PREVIOUS: dict[str, Any] = {"PreviousSpec": {"Name": "web"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "previous", "phase"),
+    [
+        (None, PREVIOUS, "converged"),
+        ("updating", PREVIOUS, "converged"),
+        ("completed", PREVIOUS, "converged"),
+        ("pondering", PREVIOUS, "converged"),
+        ("paused", PREVIOUS, "paused"),
+        ("rollback_paused", {}, "paused"),
+        ("rollback_paused", PREVIOUS, "paused"),
+        # The manager forgets the previous spec when it goes back to it itself; a rollback by hand swaps the two.
+        ("rollback_started", {}, "rolling back"),
+        ("rollback_completed", {}, "rolled back"),
+        ("rollback_started", PREVIOUS, "converged"),
+        ("rollback_completed", PREVIOUS, "converged"),
+    ],
+)
+def test_what_the_manager_says_of_an_update_counts(status: str | None, previous: dict[str, Any], phase: str) -> None:
+    progress = judge(a_service(status=status, message="because", **previous), [a_task("a")], TWO)
+
+    assert phase == progress.phase
+    assert ("" if phase == "converged" else "because") == progress.message
+    assert status == (progress.update_status and progress.update_status.state)
+
+
+def test_a_rollback_by_hand_still_has_to_arrive() -> None:
+    assert ("updating", 0, 1) == judged(a_service(status="rollback_completed", **PREVIOUS), a_task("a", "starting"))
+
+
+# --- the judge: failures ---------------------------------------------------------------------------------------------
+
+
+def failed(
+    number: int, slot: int | None = 1, state: str = "failed", error: str = "exit 1", node: str = "n1"
+) -> list[Task]:
+    return [
+        a_task(f"f{slot}-{node}-{one}", state, slot=slot, wanted="shutdown", error=error, node=node)
+        for one in range(number)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "tasks", "phase"),
+    [
+        (None, failed(4), "updating"),
+        (None, failed(5), "failing"),
+        (None, failed(5, state="rejected", error="No such image"), "failing"),
+        (None, failed(5, state="shutdown"), "updating"),
+        (replicated(3), [*failed(4), *failed(4, 2), *failed(4, 3)], "updating"),
+        (GLOBAL, failed(5, None), "failing"),
+        (GLOBAL, [*failed(3, None), *failed(3, None, node="n2")], "updating"),
+        (a_job(), failed(5), "failing"),
+    ],
+)
+def test_a_slot_whose_tasks_fail_five_times_is_failing(mode: Any, tasks: list[Task], phase: str) -> None:
+    service = a_service(mode)
+    failures = Failures()
+    failures.count(service, tasks)
+    failures.count(service, tasks)
+
+    assert phase == judge(service, tasks, TWO, failures).phase
+
+
+NEVER = {"TaskTemplate": {"RestartPolicy": {"Condition": "none"}}}
+ON_FAILURE = {"TaskTemplate": {"RestartPolicy": {"Condition": "on-failure"}}}
+
+
+@pytest.mark.parametrize(
+    ("mode", "spec", "tasks", "phase"),
+    [
+        (replicated(1), NEVER, [a_task("a", "failed", wanted="shutdown", error="boom")], "failing"),
+        (replicated(1), NEVER, [a_task("a", "rejected", wanted="shutdown")], "failing"),
+        (replicated(1), NEVER, [a_task("a", "complete", wanted="shutdown")], "failing"),
+        (replicated(1), ON_FAILURE, [a_task("a", "complete", wanted="shutdown")], "failing"),
+        (GLOBAL, NEVER, [a_task("a", "failed", slot=None, wanted="shutdown")], "failing"),
+        (a_job(1), NEVER, [a_task("a", "failed", run=0, wanted="shutdown")], "failing"),
+        # What the policy replaces, or the manager is still busy with, or nobody misses, is no failure.
+        (replicated(1), ON_FAILURE, [a_task("a", "failed", wanted="shutdown")], "updating"),
+        (replicated(1), {}, [a_task("a", "complete", wanted="shutdown")], "updating"),
+        (replicated(1), NEVER, [a_task("a", "failed", wanted="shutdown"), a_task("b")], "converged"),
+        (
+            replicated(2),
+            NEVER,
+            [a_task("a", "failed", slot=3, wanted="shutdown"), a_task("b", "ready"), a_task("c", slot=2)],
+            "updating",
+        ),
+        (replicated(1), NEVER, [a_task("a", "shutdown", wanted="shutdown")], "updating"),
+        (a_job(2), NEVER, [a_task("a", "complete", run=0), a_task("b", slot=2, run=0)], "updating"),
+    ],
+)
+def test_a_task_that_ended_and_that_nothing_replaces_is_a_failure(
+    mode: Any, spec: dict[str, Any], tasks: list[Task], phase: str
+) -> None:
+    run = 0 if mode in (a_job(1), a_job(2)) else None
+    progress = judge(a_service(mode, spec=spec, run=run), tasks, TWO)
+    assert progress.phase == phase
+    assert (phase == "failing") == ("restart policy" in progress.message)
+
+
+def test_a_task_that_ended_while_the_manager_updates_may_still_be_replaced() -> None:
+    service = a_service(replicated(1), spec=NEVER, status="updating")
+    assert judge(service, [a_task("a", "failed", wanted="shutdown")], TWO).phase == "updating"
+
+
+def test_failures_are_remembered_when_the_manager_has_cleaned_them_up() -> None:
+    service = a_service()
+    failures = Failures()
+    for task in failed(5):
+        failures.count(service, [task])
+    progress = judge(service, [a_task("a", "starting")], TWO, failures)
+
+    assert ("failing", ("exit 1",)) == (progress.phase, progress.errors)
+    assert [5] == [slot.failures for slot in progress.slots]
+    assert "5 times" in progress.message
+
+
+# --- following, in virtual time --------------------------------------------------------------------------------------
+
+
+@dataclass
+class VirtualClock:
+    """Time passes only when someone sleeps."""
+
+    time: float = 1000.0
+    slept: list[float] = field(default_factory=list[float])
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += seconds
+        assert len(self.slept) < 100_000, "waits for ever"
+
+
+@dataclass
+class Moment:
+    """How the world is from a time on."""
+
+    since: float
+    tasks: Sequence[Task]
+    service: Service | Exception = field(default_factory=a_service)
+
+
+class World:
+    """A manager whose answers depend on the time."""
+
+    def __init__(self, *moments: Moment) -> None:
+        self.clock = VirtualClock()
+        self._moments = moments
+        self._began = self.clock.time
+
+    def _now(self) -> Moment:
+        passed = self.clock.time - self._began
+        return [moment for moment in self._moments if moment.since <= passed + 1e-6][-1]
+
+    async def service(self) -> Service:
+        service = self._now().service
+        if isinstance(service, Exception):
+            raise service
+        return service
+
+    async def tasks(self, service_id: str) -> Sequence[Task]:
+        assert "s1" == service_id
+        return self._now().tasks
+
+    async def nodes(self) -> Sequence[Node]:
+        return TWO
+
+    async def follow(self, timeout: float | None = None) -> Rollout:
+        return await follow(self.service, self.tasks, self.nodes, self.clock, timeout=timeout)
+
+    async def failure(self, kind: type[RolloutFailed], timeout: float | None = None) -> Progress:
+        """Where the rollout was when it failed in this way, and in no other."""
+        with pytest.raises(RolloutFailed) as caught:
+            await self.follow(timeout)
+        assert kind is type(caught.value)
+        return caught.value.progress
+
+    @property
+    def passed(self) -> float:
+        return self.clock.time - self._began
+
+
+UP = [a_task("a")]
+STARTING = [a_task("a", "starting")]
+GONE = NotFound(404, "NotFound", "service s1 not found", "GET", "/services/s1")
+
+pytestmark = pytest.mark.anyio
+
+
+def close(seconds: float) -> Any:
+    """That long, give or take two looks."""
+    return pytest.approx(seconds, abs=0.5)
+
+
+async def test_a_service_that_runs_is_watched_for_the_monitor_period() -> None:
+    world = World(Moment(0, STARTING), Moment(3, UP))
+    rollout = await world.follow()
+
+    assert "converged" == rollout.progress.phase
+    assert close(3 + 5) == rollout.seconds == world.passed
+
+
+@pytest.mark.parametrize(
+    ("config", "seconds"),
+    [
+        ({"Monitor": 2 * 10**9}, 2),
+        ({"Monitor": 30 * 10**9}, 30),
+        ({"Monitor": 0}, 5),
+        ({}, 5),
+        ({"Parallelism": 2}, 5),
+    ],
+)
+async def test_the_monitor_period_is_the_one_of_the_update_config(config: dict[str, Any], seconds: float) -> None:
+    world = World(Moment(0, UP, a_service(spec={"UpdateConfig": config})))
+
+    assert close(seconds) == (await world.follow()).seconds
+
+
+async def test_an_update_that_the_manager_calls_completed_needs_no_second_watch() -> None:
+    world = World(Moment(0, UP, a_service(status="completed")))
+
+    assert 0 == (await world.follow()).seconds
+
+
+async def test_an_update_that_went_on_in_spite_of_failures_is_watched() -> None:
+    crash = failed(1)
+    world = World(
+        Moment(0, STARTING, a_service(status="updating")),
+        Moment(1, [*crash, *STARTING], a_service(status="updating")),
+        Moment(2, [*crash, *UP], a_service(status="completed")),
+    )
+
+    assert close(2 + 5) == (await world.follow()).seconds
+
+
+@pytest.mark.parametrize(
+    ("mode", "tasks"), [(a_job(), [done("a")]), (GLOBAL_JOB, [done("a", None)]), (a_job(0), list[Task]())]
+)
+async def test_a_job_has_arrived_when_it_is_complete(mode: Any, tasks: list[Task]) -> None:
+    world = World(Moment(0, tasks, a_service(mode)))
+
+    assert 0 == (await world.follow()).seconds
+
+
+async def test_a_service_scaled_to_nought_arrives() -> None:
+    world = World(Moment(0, UP, a_service(replicated(0))), Moment(2, [], a_service(replicated(0))))
+
+    assert close(2 + 5) == (await world.follow()).seconds
+
+
+@pytest.mark.parametrize(
+    "relapse",
+    [
+        STARTING,
+        list[Task](),
+        [a_task("a", "failed", wanted="shutdown"), a_task("b", "ready", wanted="ready")],
+        [a_task("a", node="n3")],
+    ],
+)
+async def test_a_relapse_starts_the_watch_anew(relapse: list[Task]) -> None:
+    world = World(Moment(0, UP), Moment(4, relapse), Moment(6, [a_task("b")]))
+
+    assert close(6 + 5) == (await world.follow()).seconds
+
+
+async def test_a_wait_ends_when_its_time_is_over() -> None:
+    world = World(Moment(0, [a_task("a", "pending", node=None, error="no suitable node (1 node not available)")]))
+    progress = await world.failure(RolloutTimeout, timeout=10)
+
+    assert ("updating", "no suitable node (1 node not available)") == (progress.phase, progress.message)
+    assert close(10) == world.passed
+    assert 10 <= world.passed
+
+
+async def test_time_that_is_over_during_the_watch_is_over() -> None:
+    world = World(Moment(0, UP))
+
+    assert "verifying" == (await world.failure(RolloutTimeout, timeout=3)).phase
+
+
+async def test_no_time_at_all_is_one_look() -> None:
+    assert 0 == (await World(Moment(0, UP, a_service(status="completed"))).follow(timeout=0)).seconds
+    world = World(Moment(0, STARTING))
+    await world.failure(RolloutTimeout, timeout=0)
+
+    assert [] == world.clock.slept
+
+
+async def test_a_long_wait_without_a_limit_goes_on() -> None:
+    world = World(Moment(0, STARTING), Moment(3600, UP))
+
+    assert close(3600 + 5) == (await world.follow(None)).seconds
+
+
+@pytest.mark.parametrize("status", ["paused", "rollback_paused"])
+async def test_a_paused_update_ends_the_wait(status: str) -> None:
+    paused = a_service(status=status, message="update paused due to failure")
+    world = World(Moment(0, STARTING, a_service(status="updating")), Moment(2, STARTING, paused))
+
+    assert "update paused due to failure" == (await world.failure(UpdatePaused)).message
+
+
+async def test_a_rollback_by_the_manager_ends_the_wait_when_it_is_over() -> None:
+    new, old = {"Labels": {"v": "2"}}, {"Labels": {"v": "1"}}
+    previous: dict[str, Any] = {"PreviousSpec": {"Name": "web", **old}}
+    world = World(
+        Moment(0, STARTING, a_service(spec=new, status="updating", **previous)),
+        Moment(2, UP, a_service(spec=old, status="rollback_started", message="going back", index=9)),
+        Moment(4, UP, a_service(spec=old, status="rollback_completed", message="went back", index=11)),
+    )
+    progress = await world.failure(RolledBack)
+
+    assert "went back" == progress.message
+    assert close(4) == world.passed
+
+
+async def test_a_rollback_by_hand_is_a_rollout_as_any_other() -> None:
+    world = World(
+        Moment(0, STARTING, a_service(status="rollback_started", message="manually requested rollback", **PREVIOUS)),
+        Moment(2, UP, a_service(status="rollback_completed", **PREVIOUS)),
+    )
+
+    assert close(2 + 5) == (await world.follow()).seconds
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        a_service(spec={"Labels": {"a": "b"}}),
+        a_service(spec={"TaskTemplate": {"ForceUpdate": 1}}),
+        a_service(replicated(2)),
+        a_service(spec={"Labels": {"a": "b"}}, status="rollback_started", **PREVIOUS),
+    ],
+)
+async def test_another_change_ends_the_wait(other: Service) -> None:
+    world = World(Moment(0, STARTING), Moment(2, STARTING, other))
+
+    assert "changed again" in (await world.failure(Superseded)).message
+    assert close(2) == world.passed
+
+
+async def test_what_the_manager_itself_writes_is_no_other_change() -> None:
+    world = World(Moment(0, UP, a_service(index=7)), Moment(2, UP, a_service(index=9, status="updating", Endpoint={})))
+
+    assert close(5) == (await world.follow()).seconds
+
+
+async def test_a_service_that_is_removed_ends_the_wait() -> None:
+    world = World(Moment(0, UP), Moment(2, [], GONE))
+    progress = await world.failure(ServiceRemoved)
+
+    assert ("failing", "the service was removed", 1) == (progress.phase, progress.message, progress.arrived)
+
+
+async def test_a_service_that_never_was_is_not_found() -> None:
+    with pytest.raises(NotFound):
+        await World(Moment(0, [], GONE)).follow()
+
+
+async def test_a_lost_engine_ends_the_wait_as_what_it_is() -> None:
+    lost = EngineUnreachable("gone", "lost")
+    with pytest.raises(EngineUnreachable) as caught:
+        await World(Moment(0, UP), Moment(2, [], lost)).follow()
+
+    assert lost is caught.value
+
+
+async def test_a_slot_that_fails_again_and_again_ends_the_wait() -> None:
+    crashes = failed(6, state="rejected", error="No such image: nope")
+    moments = [Moment(5 * number, [*crashes[max(0, number - 2) : number], *STARTING]) for number in range(7)]
+    world = World(*moments)
+    progress = await world.failure(TasksFailing)
+
+    assert close(25) == world.passed
+    assert ("No such image: nope",) == progress.errors
+
+
+async def test_tasks_that_failed_before_the_wait_began_do_not_count() -> None:
+    history = failed(9, error="long ago")
+    rollout = await World(Moment(0, [*history, *UP])).follow()
+
+    assert ((), [0]) == (rollout.progress.errors, [slot.failures for slot in rollout.progress.slots])
+
+
+async def test_few_failures_on_the_way_do_not_end_the_wait() -> None:
+    world = World(Moment(0, STARTING), Moment(1, [*failed(4), *STARTING]), Moment(2, [*failed(4), *UP]))
+    rollout = await world.follow()
+
+    assert ("exit 1",) == rollout.progress.errors
+    assert [4] == [slot.failures for slot in rollout.progress.slots]
