@@ -99,7 +99,7 @@ class LineDecoder:
         self._buffer = bytearray(rest)
         if len(rest) > _LINE_LIMIT:
             raise FramingError("a log line is too long", by_engine=False)
-        return (Entry("stdout", line.removesuffix(b"\r") + b"\n") for line in lines)
+        return (Entry("stdout", line + b"\n") for line in lines)
 
     def end(self) -> Iterator[Entry]:
         """The line that has no end."""

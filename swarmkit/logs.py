@@ -5,10 +5,12 @@ Owns: what a log line is, and when a stream has ended well. Must not know: how f
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from types import TracebackType
 from typing import Final, Literal, Self
 from urllib.parse import unquote_plus
@@ -19,8 +21,15 @@ from .errors import LogStreamError, StreamTruncated
 
 _MULTIPLEXED: Final = "application/vnd.docker.multiplexed-stream"
 _OWN_DETAILS: Final = "com.docker.swarm."
-# An engine cuts longer lines into frames of this size; the last one ends with the line's end.
+# An engine cuts longer lines into entries of this size; a shorter one is the last of its line.
 _FRAGMENT: Final = 16 * 1024
+_LINE_LIMIT: Final = 16 * 1024 * 1024
+# How each entry begins. A terminal's bytes have no frames: only this tells where one ends and another task's begins.
+_ENTRY: Final = re.compile(
+    rb"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z )?(?:[^ ,=]+=[^ ,]*,)*"
+    rb"com\.docker\.swarm\.node\.id=\w+,com\.docker\.swarm\.service\.id=\w+,com\.docker\.swarm\.task\.id=\w+"
+    rb"(?:,[^ ,=]+=[^ ,]*)* "
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +100,7 @@ class LogStream:
         self._begun: dict[tuple[str, str], _Parts] = {}
         self._failure: Exception | None = None
         self._entered = False
+        self._reading = False
         self._ended = False
 
     async def __aenter__(self) -> Self:
@@ -127,7 +137,13 @@ class LogStream:
                 raise StopAsyncIteration
             if self._source is None or self._decoder is None:
                 raise RuntimeError("a log stream is read inside its block: async with stream as lines: ...")
-            await self._fill(self._source, self._decoder)
+            if self._reading:
+                raise RuntimeError("a log stream is read by one task at a time")
+            self._reading = True
+            try:
+                await self._fill(self._source, self._decoder)
+            finally:
+                self._reading = False
         return self._ready.popleft()
 
     async def _fill(self, source: ByteStream, decoder: Decoder) -> None:
@@ -135,7 +151,8 @@ class LogStream:
         self._ended = not data
         try:
             for entry in decoder.feed(data) if data else decoder.end():
-                self._take(entry)
+                for piece in _entries(entry) if isinstance(decoder, LineDecoder) else (entry,):
+                    self._take(piece)
             if self._ended:
                 self._ready.extend(parts.line() for parts in self._begun.values())
                 self._begun.clear()
@@ -146,16 +163,28 @@ class LogStream:
     def _take(self, entry: Entry) -> None:
         """Put a fragment to those of its line; a line is whole with its end."""
         parts = _Parts.cut(entry, timestamps=self._timestamps)
+        is_last = parts.data.endswith(b"\n") or len(parts.data) < _FRAGMENT
         key = (parts.task_id, entry.stream)
-        begun = self._begun.get(key)
+        begun = self._begun.pop(key, None)
         if begun is not None:
             begun.data += parts.data
             parts = begun
-        if parts.data.endswith(b"\n") or (begun is None and len(parts.data) < _FRAGMENT):
-            self._begun.pop(key, None)
+        if is_last:
+            if isinstance(self._decoder, LineDecoder) and parts.data.endswith(b"\r\n"):
+                del parts.data[-2]  # a terminal's line ends with both, and a fragment may end between them
             self._ready.append(parts.line())
+        elif len(parts.data) > _LINE_LIMIT:
+            raise FramingError("a log line is too long", by_engine=False)
         else:
             self._begun[key] = parts
+
+
+def _entries(line: Entry) -> Iterator[Entry]:
+    """The entries that a terminal's line is made of: one, or fragments of a long line, or ends without a line's end."""
+    starts = [match.start() for match in _ENTRY.finditer(line.data)] or [0]
+    starts[0] = 0
+    for start, end in pairwise([*starts, len(line.data)]):
+        yield Entry(line.stream, line.data[start:end])
 
 
 @dataclass(slots=True)

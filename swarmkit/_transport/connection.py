@@ -118,11 +118,7 @@ class _Body(httpx.AsyncByteStream):
         return self
 
     async def __anext__(self) -> bytes:
-        try:
-            piece = await self._connection.read(self._parser)
-        except BaseException:
-            self._connection.close()
-            raise
+        piece = await self._connection.read(self._parser)
         if not piece:
             raise StopAsyncIteration
         return piece
@@ -170,7 +166,8 @@ class _Parser:
             raise httpx.RemoteProtocolError("the answer switches protocols") from error
         except httptools.HttpParserError as error:
             if not self.complete:
-                raise httpx.RemoteProtocolError(f"not an HTTP answer: {error}") from error
+                why = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
+                raise httpx.RemoteProtocolError(f"not an HTTP answer: {why}") from error
         if not self.head_complete and self._head_size > _HEAD_LIMIT:
             raise httpx.RemoteProtocolError("the head of the answer is too large")
 
@@ -199,7 +196,7 @@ class _Parser:
         if 100 <= status < 200:
             self._interim += 1
             if status == 101 or self._interim > _INTERIM_LIMIT:
-                raise httpx.RemoteProtocolError("the answer switches protocols or never comes")
+                raise ValueError("it switches protocols, or never comes")
             self.headers.clear()
             self.reason = b""
             return
