@@ -9,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from ._engine import Clock
 from .errors import (
+    EngineTimeout,
     NotFound,
     RolledBack,
     RolloutFailed,
     RolloutTimeout,
     ServiceRemoved,
     Superseded,
+    SwarmkitError,
     TasksFailing,
     UpdatePaused,
 )
 from .models.node import Node
 from .models.rollout import Phase, Progress, Rollout, SlotProgress
 from .models.service import Service, ServiceMode, ServiceSpec
-from .models.task import Task
+from .models.task import RestartPolicy, Task
 
 MONITOR: Final = timedelta(seconds=5)
 """How long a task must keep running where the update config does not say."""
@@ -42,6 +44,8 @@ _ORDER: Final = {
 }  # fmt: skip
 _RUNNING: Final = _ORDER["running"]
 _FAILED: Final = ("failed", "rejected")
+_ENDED: Final = ("complete", *_FAILED)
+_LOOKS_UNTIL_ABANDONED: Final = 5
 
 
 class _Seat(NamedTuple):
@@ -66,6 +70,7 @@ class Failures:
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
+        self._looks_alone: dict[_Seat, int] = {}
         self.counts: dict[_Seat, int] = {}
         self.errors: dict[str, None] = {}
 
@@ -73,8 +78,15 @@ class Failures:
         """Never count those of these tasks that have failed: the wait had not begun then."""
         self._seen.update(task.id for task in tasks if task.state in _FAILED)
 
-    def count(self, service: Service, tasks: Iterable[Task]) -> None:
+    def abandoned(self, place: _Seat) -> bool:
+        """No task of the seat was alive for so many looks that the manager would have made another, were it to."""
+        return self._looks_alone.get(place, 0) >= _LOOKS_UNTIL_ABANDONED
+
+    def count(self, service: Service, tasks: Sequence[Task]) -> None:
         """Count those of these tasks that have failed and were not counted before."""
+        alive = {seat(task, service) for task in tasks if task.state not in _ENDED}
+        dead = {seat(task, service) for task in tasks} - alive
+        self._looks_alone = {place: self._looks_alone.get(place, 0) + 1 for place in dead}
         for task in tasks:
             if task.state in _FAILED and task.id not in self._seen:
                 self._seen.add(task.id)
@@ -93,13 +105,15 @@ def judge(service: Service, tasks: Sequence[Task], nodes: Sequence[Node], failur
     failures = failures or Failures()
     mode = service.spec.mode or ServiceMode()
     up = {node.id for node in nodes if node.status is None or node.status.state != "down"}
+    staffed = {node.id for node in nodes if node.id in up and node.spec.availability != "drain"}
     current = list(_of_this_run(service, tasks)) if mode.is_job else list(tasks)
     seats = _best_tasks(service, current, up)
     goal = "complete" if mode.is_job else "running"
     arrived = sum(1 for task in seats.values() if task.state == goal)
-    wanted = _wanted(mode, len(seats))
+    ended = {task.node_id for task in current if task.state in _ENDED and task.node_id in staffed}
+    wanted = _wanted(mode, len(ended | {where.node_id for where in seats}))
     phase, message = _phase(service, seats, arrived, wanted, failures.counts)
-    if phase == "updating" and (left := _left_lying(service, current, seats, wanted)) is not None:
+    if phase == "updating" and (left := _left_lying(service, current, seats, wanted, failures)) is not None:
         phase, message = (
             "failing",
             f"a task ended ({left.error or left.state}) and its restart policy leaves it at that",
@@ -161,9 +175,9 @@ def _rank(task: Task, *, job: bool) -> tuple[int, int, int]:
     return (0, _ORDER.get(task.desired_state or "", 0), _ORDER[task.state])
 
 
-def _wanted(mode: ServiceMode, seats: int) -> int:
+def _wanted(mode: ServiceMode, nodes: int) -> int:
     if mode.global_ is not None or mode.global_job is not None:
-        return seats  # the manager makes a task for every node that can take one
+        return nodes  # the manager makes a task for every node that can take one
     if mode.replicated_job is not None:
         job = mode.replicated_job
         concurrent = 1 if job.max_concurrent is None else job.max_concurrent
@@ -189,25 +203,32 @@ def _phase(
     worst = max(failures.values(), default=0)
     if worst >= FAILURES:
         return "failing", f"a slot's tasks failed {worst} times"
-    if not seats and _one_a_node(service):
-        return "updating", "waiting for tasks"  # before the manager has made them
+    if _one_a_node(service) and (not wanted or (status is not None and status.state == "updating")):
+        return "updating", "waiting for tasks"  # before the manager has made them all, nobody knows how many
     if arrived == wanted and len(seats) == wanted:
         return "converged", ""
     waiting = next((task for task in seats.values() if task.error), None)
     return "updating", waiting.error if waiting is not None else ""
 
 
-def _left_lying(service: Service, tasks: Iterable[Task], seats: Mapping[_Seat, Task], wanted: int) -> Task | None:
+def _left_lying(
+    service: Service, tasks: Iterable[Task], seats: Mapping[_Seat, Task], wanted: int, failures: Failures
+) -> Task | None:
     """A task that ended before its time and that the restart policy does not replace."""
     template, status, mode = service.spec.task_template, service.update_status, service.spec.mode
-    condition = template.restart_policy.condition if template and template.restart_policy else None
-    final = {"none": ("complete", *_FAILED), "on-failure": ("complete",)}.get(condition or "", ())
+    policy = (template and template.restart_policy) or RestartPolicy()
+    final = {"none": _ENDED, "on-failure": ("complete",)}.get(policy.condition or "", ())
     alive = {place for place, task in seats.items() if task.state not in _FAILED}
     if (status is not None and status.state == "updating") or (len(alive) >= wanted and not _one_a_node(service)):
         return None  # the manager is not done with making tasks, or none is missing
     job = mode is not None and mode.is_job
-    ended = (task for task in tasks if task.state in final and not (job and task.state == "complete"))
-    return next((task for task in ended if seat(task, service) not in alive), None)
+    for task in tasks:
+        place = seat(task, service)
+        if task.state not in _ENDED or place in alive or (job and task.state == "complete"):
+            continue
+        if task.state in final or (policy.max_attempts and failures.abandoned(place)):
+            return task
+    return None
 
 
 def was_rolled_back(service: Service) -> bool:
@@ -216,9 +237,15 @@ def was_rolled_back(service: Service) -> bool:
     return bool(status and (status.state or "").startswith("rollback")) and service.previous_spec is None
 
 
+class ReadTasks(Protocol):
+    """Reads the tasks of a service: those made from its present spec, or all that are known."""
+
+    def __call__(self, service_id: str, *, up_to_date: bool) -> Awaitable[Sequence[Task]]: ...
+
+
 async def follow(
     read_service: Callable[[], Awaitable[Service]],
-    read_tasks: Callable[[str], Awaitable[Sequence[Task]]],
+    read_tasks: ReadTasks,
     read_nodes: Callable[[], Awaitable[Sequence[Node]]],
     clock: Clock,
     *,
@@ -238,19 +265,27 @@ async def follow(
     while True:
         try:
             service = await read_service()
-            tasks = await read_tasks(service.id)
+            tasks = await read_tasks(service.id, up_to_date=True)
+            nodes = await read_nodes()
         except NotFound:
             if last is None:
                 raise
-            raise ServiceRemoved(replace(last, phase="failing", message="the service was removed")) from None
+            raise _removed(last) from None
+        except EngineTimeout:
+            if last is None or timeout is None or clock.now() - began < timeout:
+                raise
+            raise RolloutTimeout(last) from None
         if last is None:
             failures.pass_over(tasks)
+        elif service.id != last.service_id:
+            raise _removed(last)  # and another one has its name
         failures.count(service, tasks)
-        last = judge(service, tasks, await read_nodes(), failures)
+        last = judge(service, tasks, nodes, failures)
         asked_for = asked_for or service.spec
         if service.spec != asked_for and not was_rolled_back(service):
             raise Superseded(replace(last, message="the service was changed again meanwhile"))
-        _raise_failure(last)
+        if (failed := _FAILURES_BY_PHASE.get(last.phase)) is not None:
+            raise failed(last if last.errors else replace(last, errors=await _errors_of_update(service, read_tasks)))
         now = clock.now()
         if last.phase == "converged":
             good_since = now if good_since is None else good_since
@@ -264,14 +299,26 @@ async def follow(
         await clock.sleep(_INTERVAL)
 
 
-def _raise_failure(progress: Progress) -> None:
-    failed: dict[Phase, type[RolloutFailed]] = {
-        "paused": UpdatePaused,
-        "rolled back": RolledBack,
-        "failing": TasksFailing,
-    }
-    if progress.phase in failed:
-        raise failed[progress.phase](progress)
+_FAILURES_BY_PHASE: Final[dict[Phase, type[RolloutFailed]]] = {
+    "paused": UpdatePaused,
+    "rolled back": RolledBack,
+    "failing": TasksFailing,
+}
+
+
+def _removed(last: Progress) -> ServiceRemoved:
+    return ServiceRemoved(replace(last, phase="failing", message="the service was removed"))
+
+
+async def _errors_of_update(service: Service, read_tasks: ReadTasks) -> tuple[str, ...]:
+    """What went wrong with tasks since the update began, those of the spec that was given up included."""
+    since = None if service.update_status is None else service.update_status.started_at
+    try:
+        tasks = await read_tasks(service.id, up_to_date=False)
+    except SwarmkitError:
+        return ()  # that it failed is known, and why is a courtesy
+    recent = (task for task in tasks if since is None or (task.created_at is not None and task.created_at >= since))
+    return tuple(dict.fromkeys(task.error for task in recent if task.state in _FAILED and task.error))
 
 
 def _still_to_verify(service: Service, failures: Mapping[_Seat, int]) -> float:
