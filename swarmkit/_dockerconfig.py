@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,11 +52,10 @@ def read_object(path: Path) -> dict[str, Any]:
         raise CredentialsError(f"{path}: {error.strerror}") from None
     if len(content) > _SIZE_LIMIT:
         raise CredentialsError(f"{path}: larger than 1 MiB")
-    try:
-        parsed: object = json.loads(content.decode())
-    except (ValueError, RecursionError):
-        # The parser's own message quotes the content.
-        raise CredentialsError(f"{path}: not JSON") from None
+    parsed: object = None
+    with suppress(ValueError, RecursionError):
+        # Nothing is raised in here: the parser's own exception would come along, and holds the content.
+        parsed = json.loads(content.decode())
     if not isinstance(parsed, dict):
         raise CredentialsError(f"{path}: not a JSON object")
     return cast("dict[str, Any]", parsed)

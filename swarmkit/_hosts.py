@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -72,11 +73,14 @@ def parse(text: str, source: str, environ: Mapping[str, str]) -> Address:
     Raises:
         HostError: it is malformed or of a kind that cannot be used.
     """
-    try:
+    parsed: tuple[SplitResult, int | None] | None = None
+    with suppress(ValueError):  # nothing is raised in here: the error would come along, and quotes the address
+        text.encode()
         url = urlsplit(text.strip())
-        port = url.port
-    except ValueError:
-        raise HostError(f"{source}: malformed address") from None
+        parsed = url, url.port
+    if parsed is None:
+        raise HostError(f"{source}: malformed address")
+    url, port = parsed
     # Never the whole address in a message: it may hold a password, and a malformed one may hold it anywhere.
     shown = f"{source}: {url.scheme}://{url.hostname or ''}{url.path}" if "@" not in text else source
     if url.scheme == "unix":

@@ -9,6 +9,7 @@ import json
 import os
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, cast
 
@@ -72,22 +73,31 @@ class Lookup(NamedTuple):
         return [self.warning] if self.warning else []
 
 
-async def lookup(option: RegistryAuthOption, image: str) -> Lookup:
+async def lookup(option: RegistryAuthOption, image: str, *, before: str = "") -> Lookup:
     """The credentials to send for an image; none for what is no image reference, which the engine refuses itself.
+
+    `before` is the image whose credentials the swarm stores: where the new one is another registry's and nothing is
+    found for it, empty ones are sent, because the stored ones would go to that registry.
 
     Raises:
         CredentialsError: Docker's config file cannot be read.
     """
     if option is None or not image:
         return Lookup(None)
-    try:
-        key = registry_key(ImageReference.parse(image).domain)
-    except InvalidReference:
+    key = _key_of(image)
+    if key is None:
         return Lookup(None)
     if isinstance(option, RegistryAuth):
         return Lookup(option if option.server else _with_server(option, key))
-    config = await run_sync(_dockerconfig.read, os.environ)
-    return in_config(config, key)
+    found = in_config(await run_sync(_dockerconfig.read, os.environ), key)
+    return found._replace(auth=RegistryAuth()) if found.auth is None and before and _key_of(before) != key else found
+
+
+def _key_of(image: str) -> str | None:
+    try:
+        return registry_key(ImageReference.parse(image).domain)
+    except InvalidReference:
+        return None
 
 
 def registry_key(domain: str) -> str:
@@ -117,10 +127,7 @@ def _read_entry(entry: object, key: str) -> RegistryAuth | None:
     texts = {name: value for name, value in _mapping(entry).items() if isinstance(value, str)}
     username, password = texts.get("username", ""), texts.get("password", "")
     if encoded := texts.get("auth"):
-        try:
-            username, colon, password = b64decode(encoded, validate=True).decode().partition(":")
-        except ValueError:
-            raise CredentialsError(f"the entry for {key} in Docker's config file is malformed") from None
+        username, colon, password = _decoded(encoded).partition(":")
         if not (colon and username):
             raise CredentialsError(f"the entry for {key} in Docker's config file is malformed")
         password = password.rstrip("\0")
@@ -145,6 +152,13 @@ def _with_server(auth: RegistryAuth, server: str) -> RegistryAuth:
         registry_token=auth.registry_token,
         server=server,
     )
+
+
+def _decoded(encoded: str) -> str:
+    """The text in an `auth`; empty where it is malformed: an exception would carry it along."""
+    with suppress(ValueError):
+        return b64decode(encoded, validate=True).decode()
+    return ""
 
 
 def _hostname(key: str) -> str:

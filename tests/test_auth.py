@@ -283,12 +283,12 @@ async def test_a_config_file_that_is_missing_means_no_credentials(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{"auths": {"x": {"auth": "hunter2"', "not JSON"),
-        (b"", "not JSON"),
-        (b"hunter2", "not JSON"),
-        (b'\xef\xbb\xbf{"hunter2": {}}', "not JSON"),
-        (b'{"hunter2": "\xff"}', "not JSON"),
-        (b"[" * 100_000, "not JSON"),
+        (b'{"auths": {"x": {"auth": "hunter2"', "not a JSON object"),
+        (b"", "not a JSON object"),
+        (b"hunter2", "not a JSON object"),
+        (b'\xef\xbb\xbf{"hunter2": {}}', "not a JSON object"),
+        (b'{"hunter2": "\xff"}', "not a JSON object"),
+        (b"[" * 100_000, "not a JSON object"),
         (b'["hunter2"]', "not a JSON object"),
         (b'"hunter2"', "not a JSON object"),
         (b"null", "not a JSON object"),
@@ -320,6 +320,14 @@ def test_a_config_file_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "config.json").mkdir()
     with pytest.raises(CredentialsError, match=r"config\.json"):
         _dockerconfig.read({"DOCKER_CONFIG": str(tmp_path)})
+
+
+@pytest.mark.parametrize("content", [b'{"auths": {"x": "hunter2"', b'{"a": "hunter2"}\xff', b"[1, 2]"])
+def test_no_part_of_a_broken_config_file_comes_along_with_its_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(CredentialsError, match="not a JSON object") as caught:
+        _dockerconfig.read({"DOCKER_CONFIG": str(tmp_path)})
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
 def test_a_config_file_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
