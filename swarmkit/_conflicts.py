@@ -7,16 +7,17 @@ Must not know: what a change is.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Final, Protocol, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
 import anyio.lowlevel
 
 from ._engine import Clock
-from .errors import OutcomeUnknown, OutOfSequence, SwarmkitError
+from .errors import EngineTimeout, NoQuorum, OutcomeUnknown, OutOfSequence, SwarmkitError
 from .models.task import ObjectVersion
 
 _BACKOFF: Final = 0.01
@@ -35,6 +36,16 @@ V = TypeVar("V", bound=Versioned)
 R = TypeVar("R")
 
 
+@dataclass(frozen=True, slots=True)
+class Write(Generic[V, R]):
+    """A change that is ready to be sent, based on one version of the object."""
+
+    send: Callable[[], Awaitable[R]]
+    """Sends it. Being based on a version it takes effect once at most, however often it is sent."""
+    landed: Callable[[V], R | None]
+    """What sending it would have given, if the object as it is now shows that it took effect."""
+
+
 class Conflicts:
     """Applies changes to versioned objects until they land."""
 
@@ -46,16 +57,14 @@ class Conflicts:
     async def settle(
         self,
         read: Callable[[], Awaitable[V]],
-        write: Callable[[V], Awaitable[R]],
-        landed: Callable[[V], R | None],
+        prepare: Callable[[V], Awaitable[Write[V, R]]],
         *,
         timeout: float | None,
     ) -> R:
-        """What `write` gives for the object as `read` found it, with no change by others in between.
+        """What the write gives that `prepare` makes of the object as `read` found it, with no change in between.
 
-        A conflict is read and written anew, after a jittered pause. The engine itself changes objects, so one can come
-        without any other client. A write whose answer is lost is settled by reading: `landed` gives what the last write
-        would have given, if the object shows that it took effect.
+        A conflict is read and prepared anew, after a jittered pause. The engine itself changes objects, so one can come
+        without any other client.
 
         Raises:
             OutOfSequence: others were faster for `timeout` seconds.
@@ -65,21 +74,29 @@ class Conflicts:
         found = await read()
         lock = self._lock(found.id)
         was_busy = lock.locked()
-        async with lock:
+        async with _held(lock, timeout):
             if was_busy:
                 found = await read()
             pauses = Pauses(self._clock)
-            while True:
-                base = found.version.index
-                try:
-                    return await write_once(read, partial(write, found), landed, base=base)
-                except OutOfSequence as error:
+            conflict: OutOfSequence | None = None
+            try:
+                while True:
+                    base = found.version.index
+                    try:
+                        return await write_once(read, await prepare(found), base=base)
+                    except OutOfSequence as error:
+                        conflict = error
                     while found.version.index <= base:  # a manager that lags behind shows the old one once more
                         if timeout is not None and self._clock.now() - began > timeout:
-                            raise
+                            raise conflict
                         await pauses.next()
                         found = await read()
-                        error.current = found.version.index
+                        conflict.current = found.version.index
+            except EngineTimeout:
+                # The time is over in the middle of a new try, of which nothing was sent.
+                if conflict is None:
+                    raise
+                raise conflict from None
 
     def _lock(self, object_id: str) -> anyio.Lock:
         key = anyio.lowlevel.current_token(), object_id
@@ -89,26 +106,31 @@ class Conflicts:
         return lock
 
 
-async def write_once(
-    read: Callable[[], Awaitable[V]],
-    write: Callable[[], Awaitable[R]],
-    landed: Callable[[V], R | None],
-    *,
-    base: int,
-) -> R:
-    """What `write` gives, which is based on the version index `base`; also where its answer is lost on the way.
+@asynccontextmanager
+async def _held(lock: anyio.Lock, timeout: float | None) -> AsyncGenerator[None]:
+    with anyio.move_on_after(timeout) as waiting:
+        await lock.acquire()
+    if waiting.cancelled_caught:
+        raise EngineTimeout(f"other changes of the same service took more than {timeout} s; nothing was sent")
+    try:
+        yield
+    finally:
+        lock.release()
 
-    Being based on a version it takes effect once at most, however often it is sent.
+
+async def write_once(read: Callable[[], Awaitable[V]], write: Write[V, R], *, base: int) -> R:
+    """What the write gives, which is based on the version index `base`; also where its answer is lost on the way.
 
     Raises:
         OutOfSequence: the object has changed since.
         OutcomeUnknown: an answer was lost, and what is there now does not tell whether the write took effect.
+        NoQuorum: the same, where the answer was that there is no leader.
     """
-    lost: OutcomeUnknown | None = None
+    lost: OutcomeUnknown | NoQuorum | None = None
     for _ in range(_TRIES):
         try:
-            return await write()
-        except OutcomeUnknown as error:
+            return await write.send()
+        except (OutcomeUnknown, NoQuorum) as error:
             lost = error
         except OutOfSequence as error:
             error.sent = base
@@ -119,7 +141,7 @@ async def write_once(
         except SwarmkitError:
             raise lost from None
         if now.version.index > base:
-            if (result := landed(now)) is None:
+            if (result := write.landed(now)) is None:
                 raise lost
             return result
     assert lost is not None  # every other way leads out of the loop

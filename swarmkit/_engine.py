@@ -14,11 +14,14 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import random
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeVar, overload
@@ -50,13 +53,14 @@ from .errors import (
     engine_error,
 )
 from .features import Endpoint
-from .models._wire import WireModel
+from .models._wire import UNSET, Unset, WireModel
 from .models.filters import Filters, Query
 from .versions import NEWEST, OLDEST, ApiVersion, negotiate, parse_release
 
 T = TypeVar("T")
 
 _log = logging.getLogger("swarmkit")
+_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
 _BODY_LIMIT: Final = 64 * 1024 * 1024
 _ERROR_BODY_LIMIT: Final = 1024 * 1024
@@ -159,6 +163,8 @@ class Engine:
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
+        if max_connections < 1 or (timeout is not None and not timeout > 0):
+            raise ValueError("timeout must be above 0 (None for no limit) and max_connections at least 1")
         if pinned is not None and not OLDEST <= pinned <= NEWEST:
             raise UnsupportedApiVersion(f"API {pinned} was asked for; this package speaks {OLDEST} to {NEWEST}")
         self.clock: Clock = clock or RealClock()
@@ -226,8 +232,9 @@ class Engine:
     async def aclose(self) -> None:
         """Close the connections. Calls under way fail with ClientClosed."""
         self._closed = True
-        if self._loop is not None:
-            await self._loop.transport.aclose()
+        transport = self._injected if self._loop is None else self._loop.transport
+        if transport is not None:
+            await transport.aclose()
 
     # --- the endpoint ------------------------------------------------------------------------------------------------
 
@@ -285,30 +292,42 @@ class Engine:
 
     def _notice(self, response: httpx.Response) -> None:
         """Every answer says what the engine speaks: another than at the negotiation is another engine."""
-        self._reached = True
         known = self._endpoint
         try:
             maximum = ApiVersion.parse(response.headers["Api-Version"])
         except (KeyError, ValueError):
-            return
+            return  # what answers is no engine, but something before it
+        self._reached = True
         release = parse_release(response.headers.get("Server", ""))
         if known is not None and (maximum, release) != (known.maximum, known.release):
             self._endpoint = replace(known, maximum=maximum, release=release) if known.pinned else None
 
     # --- send --------------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def one_deadline(self, seconds: float | Unset | None = UNSET) -> Generator[None]:
+        """All calls in the block together have this time, or the client's, where each would have it for itself."""
+        limit = self.timeout if isinstance(seconds, Unset) else seconds
+        end = math.inf if limit is None else anyio.current_time() + limit
+        token = _deadline.set(min(end, _deadline.get()))
+        try:
+            yield
+        finally:
+            _deadline.reset(token)
+
     async def _within_deadline(self, request: _Request, step: Callable[[_Request], Awaitable[T]]) -> T:
         loop = self._current_loop()
         loop.calls += 1
+        limit = min(math.inf if self.timeout is None else self.timeout, _deadline.get() - anyio.current_time())
         try:
-            with anyio.move_on_after(self.timeout):
+            with anyio.move_on_after(limit):
                 return await step(request)
-            raise self._too_late(request)
+            raise self._too_late(request, limit)
         finally:
             loop.calls -= 1
 
-    def _too_late(self, request: _Request) -> SwarmkitError:
-        late = f"no answer within {self.timeout} s"
+    def _too_late(self, request: _Request, limit: float) -> SwarmkitError:
+        late = f"no answer within {max(limit, 0):.3g} s"
         if request.changes and not request.attempt.untouched:
             return OutcomeUnknown(request.method, request.path, late)
         if request.failure is not None:
@@ -344,16 +363,21 @@ class Engine:
             case EngineUnreachable():
                 return self._reached and request.attempt.untouched
             case NoQuorum():
-                return not request.changes
+                return self._reached and not request.changes
             case EngineError():
-                return not request.changes and type(error) is EngineError and error.status in _GATEWAY_STATUSES
+                passing = type(error) is EngineError and error.status in _GATEWAY_STATUSES
+                return self._reached and not request.changes and passing
             case _:
                 return False
 
     async def _send(self, request: _Request, version: ApiVersion | None) -> httpx.Response:
         """One attempt: the answer with a good status, or the error that it is."""
         transport = self._current_loop().transport
-        message = self._message(request, version)
+        try:
+            message = self._message(request, version)
+        except (httpx.InvalidURL, UnicodeError) as error:
+            reason = f"{request.method} {request.path}: no such request can be made: {error}"
+            raise InvalidSpec([Problem("", reason)]) from None
         began = time.monotonic()
         # From here on only the transport knows what was taken of it; one that does not say leaves that open.
         request.attempt.sent = None
@@ -371,7 +395,9 @@ class Engine:
         return response
 
     def _message(self, request: _Request, version: ApiVersion | None) -> httpx.Request:
-        host = "docker" if self._address is None or self._address.path else str(self._address).removeprefix("tcp://")
+        # Only a transport that is not ours needs to be told where to go.
+        elsewhere = self._injected is not None and self._address is not None and self._address.host
+        host = str(self._address).removeprefix("tcp://") if elsewhere else "docker"
         target = f"/v{version}{request.path}" if version else request.path
         if request.query is not None and (parameters := _parameters(request.query)):
             target += "?" + urlencode(parameters, quote_via=quote, safe="")
@@ -415,7 +441,7 @@ class Engine:
         finally:
             await _close(stream)
         if size > limit and response.status_code < 300:
-            raise ProtocolError(f"{request.method} {request.path}: the answer is larger than {limit} bytes")
+            raise _unexpected(request, f"the answer is larger than {limit} bytes")
         return b"".join(pieces)
 
     def _translate(self, error: Exception, request: _Request) -> SwarmkitError:
@@ -534,7 +560,7 @@ def _parameters(query: Query) -> list[tuple[str, str]]:
         if value is None or name not in query.model_fields_set:
             continue
         if isinstance(value, Filters):
-            value = value.wire().decode()
+            value = _encode(value).decode()
         elif isinstance(value, bool):
             value = "true" if value else "false"
         parameters.append((value_field.alias or name, str(value)))
@@ -572,10 +598,14 @@ def _decode(into: type[T], content: bytes, request: _Request) -> T:
     except ValidationError as error:
         wrong = _places(error)
     # Raised out here, so that the error does not carry pydantic's along, which holds what the engine said.
-    unexpected = f"not the answer that is expected ({wrong})"
+    raise _unexpected(request, f"not the answer that is expected ({wrong})")
+
+
+def _unexpected(request: _Request, what: str) -> SwarmkitError:
+    """The error for a good status with a body that is of no use: a change was made, and what came of it is lost."""
     if request.changes:
-        raise OutcomeUnknown(request.method, request.path, unexpected)
-    raise ProtocolError(f"{request.method} {request.path}: {unexpected}")
+        return OutcomeUnknown(request.method, request.path, what)
+    return ProtocolError(f"{request.method} {request.path}: {what}")
 
 
 def _places(error: ValidationError) -> str:

@@ -29,7 +29,8 @@ class SwarmClient:
             DOCKER_HOST, DOCKER_CONTEXT, the current context, the default socket.
         context: A Docker context, in place of a host.
         api_version: The API version to speak, such as "1.41", in place of agreeing on one; as DOCKER_API_VERSION does.
-        timeout: Seconds a call may take as a whole; None for no limit. A leader election can stall one for 15 s.
+        timeout: Seconds an operation may take as a whole, however many requests it makes; None for no limit. A leader
+            election can stall one for 15 s.
         max_connections: Calls on the wire at once; further ones wait their turn. Streams do not count.
         registry_auth: Where a service's registry credentials come from: "config" is Docker's config file, a
             RegistryAuth is sent as given, None sends none. Credentials that are sent are stored in the swarm.
@@ -38,6 +39,7 @@ class SwarmClient:
     Raises:
         HostError: the engine's address cannot be found out or used.
         UnsupportedApiVersion: this package does not speak the version asked for.
+        ValueError: the timeout or the number of connections is not above 0.
     """
 
     services: Services

@@ -47,7 +47,7 @@ Release = tuple[int, int, int]
 
 def parse_release(server: str) -> Release | None:
     """The release in a `Server` header such as `Docker/26.1.5 (linux)`; None where there is none to read."""
-    match = _RELEASE.search(server.partition("/")[2])
+    match = _RELEASE.match(server.removeprefix("Docker/")) if server.startswith("Docker/") else None
     release = None if match is None else (int(match[1]), int(match[2]), int(match[3] or 0))
     return release if release != (0, 0, 0) else None  # what engines built from source call themselves
 

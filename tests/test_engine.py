@@ -191,6 +191,18 @@ async def test_a_version_refused_twice_is_not_tried_a_third_time() -> None:
         assert len(engine.received) == 2
 
 
+@pytest.mark.parametrize("wrong", [{"timeout": 0}, {"timeout": -1}, {"max_connections": 0}, {"timeout": float("nan")}])
+def test_limits_that_allow_nothing_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        SwarmClient("unix:///nowhere.sock", **wrong)
+
+
+async def test_a_host_name_that_is_none_is_an_engine_that_cannot_be_reached() -> None:
+    async with SwarmClient("tcp://xn--a:1") as client:
+        with pytest.raises(EngineUnreachable):
+            await client.services.list()
+
+
 # --- the gate in the funnel ------------------------------------------------------------------------------------------
 
 
@@ -411,6 +423,14 @@ async def test_a_question_rides_out_what_passes(passing: bytes) -> None:
         assert len(engine.received) == 3
 
 
+async def test_a_gateway_that_was_never_an_engine_is_asked_once() -> None:
+    with StubEngine(always(answer([])), ping=lambda: answer({"message": "bad"}, status=502, api=None)) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(EngineError, match="bad"):
+                await client.services.list()
+        assert engine.pings == 1
+
+
 async def test_a_question_that_is_never_answered_well_ends_with_the_last_failure() -> None:
     with StubEngine(always(refusal(502, "bad gateway"))) as engine:
         async with SwarmClient(engine.host, timeout=0.3) as client:
@@ -480,6 +500,13 @@ async def test_a_redirect_is_never_followed(status: int) -> None:
             with pytest.raises(ProtocolError, match="/containers/json"):
                 await client.services.list()
         assert len(engine.received) == 1
+
+
+async def test_an_answer_that_is_no_http_says_why() -> None:
+    with StubEngine(always(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tcp\r\n\r\n")) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(ProtocolError, match="switches protocols"):
+                await client.services.list()
 
 
 async def test_an_endless_answer_is_cut_off() -> None:

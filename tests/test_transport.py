@@ -44,7 +44,10 @@ def open_transport(engine: StubEngine, *, max_connections: int = 64) -> EngineTr
 async def get(transport: EngineTransport, path: str = "/x", **more: Any) -> tuple[int, bytes]:
     response = await transport.handle_async_request(httpx.Request("GET", f"http://docker{path}", **more))
     assert isinstance(response.stream, httpx.AsyncByteStream)
-    body = b"".join([piece async for piece in response.stream])
+    try:
+        body = b"".join([piece async for piece in response.stream])
+    finally:
+        await response.stream.aclose()
     return response.status_code, body
 
 

@@ -84,6 +84,7 @@ def test_the_range_is_what_is_documented() -> None:
         ("Docker/0.0.0-dev (linux)", None),
         ("Docker/library-import (linux)", None),
         ("nginx/x", None),
+        ("nginx/1.18.0", None),
         ("nginx", None),
         ("", None),
     ],
