@@ -7,484 +7,161 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .auth import RegistryAuth as RegistryAuth
-    from .client import SwarmClient as SwarmClient
+    from .auth import RegistryAuth
+    from .client import SwarmClient
     from .errors import (
-        AlreadyInSwarm as AlreadyInSwarm,
+        AlreadyInSwarm,
+        BadRequest,
+        ClientClosed,
+        CredentialsError,
+        EngineError,
+        EngineTimeout,
+        EngineUnreachable,
+        Forbidden,
+        HostError,
+        InUse,
+        InvalidReference,
+        InvalidSpec,
+        LogStreamError,
+        NameConflict,
+        NoQuorum,
+        NotAManager,
+        NotFound,
+        OutcomeUnknown,
+        OutOfSequence,
+        PortInUse,
+        Problem,
+        ProtocolError,
+        RolledBack,
+        RolloutFailed,
+        RolloutTimeout,
+        ServiceRemoved,
+        StreamError,
+        StreamTruncated,
+        Superseded,
+        SwarmkitError,
+        SwarmLocked,
+        TasksFailing,
+        Unimplemented,
+        UnsupportedApiVersion,
+        UnsupportedFeature,
+        UpdatePaused,
     )
-    from .errors import (
-        BadRequest as BadRequest,
-    )
-    from .errors import (
-        ClientClosed as ClientClosed,
-    )
-    from .errors import (
-        CredentialsError as CredentialsError,
-    )
-    from .errors import (
-        EngineError as EngineError,
-    )
-    from .errors import (
-        EngineTimeout as EngineTimeout,
-    )
-    from .errors import (
-        EngineUnreachable as EngineUnreachable,
-    )
-    from .errors import (
-        Forbidden as Forbidden,
-    )
-    from .errors import (
-        HostError as HostError,
-    )
-    from .errors import (
-        InUse as InUse,
-    )
-    from .errors import (
-        InvalidReference as InvalidReference,
-    )
-    from .errors import (
-        InvalidSpec as InvalidSpec,
-    )
-    from .errors import (
-        LogStreamError as LogStreamError,
-    )
-    from .errors import (
-        NameConflict as NameConflict,
-    )
-    from .errors import (
-        NoQuorum as NoQuorum,
-    )
-    from .errors import (
-        NotAManager as NotAManager,
-    )
-    from .errors import (
-        NotFound as NotFound,
-    )
-    from .errors import (
-        OutcomeUnknown as OutcomeUnknown,
-    )
-    from .errors import (
-        OutOfSequence as OutOfSequence,
-    )
-    from .errors import (
-        PortInUse as PortInUse,
-    )
-    from .errors import (
-        Problem as Problem,
-    )
-    from .errors import (
-        ProtocolError as ProtocolError,
-    )
-    from .errors import (
-        RolledBack as RolledBack,
-    )
-    from .errors import (
-        RolloutFailed as RolloutFailed,
-    )
-    from .errors import (
-        RolloutTimeout as RolloutTimeout,
-    )
-    from .errors import (
-        ServiceRemoved as ServiceRemoved,
-    )
-    from .errors import (
-        StreamError as StreamError,
-    )
-    from .errors import (
-        StreamTruncated as StreamTruncated,
-    )
-    from .errors import (
-        Superseded as Superseded,
-    )
-    from .errors import (
-        SwarmkitError as SwarmkitError,
-    )
-    from .errors import (
-        SwarmLocked as SwarmLocked,
-    )
-    from .errors import (
-        TasksFailing as TasksFailing,
-    )
-    from .errors import (
-        Unimplemented as Unimplemented,
-    )
-    from .errors import (
-        UnsupportedApiVersion as UnsupportedApiVersion,
-    )
-    from .errors import (
-        UnsupportedFeature as UnsupportedFeature,
-    )
-    from .errors import (
-        UpdatePaused as UpdatePaused,
-    )
-    from .images import ImageReference as ImageReference
-    from .logs import LogLine as LogLine
-    from .logs import LogStream as LogStream
-    from .models._wire import (
-        UNSET as UNSET,
-    )
-    from .models._wire import (
-        Unset as Unset,
-    )
-    from .models._wire import (
-        WireModel as WireModel,
-    )
-    from .models._wire import (
-        cpus as cpus,
-    )
-    from .models._wire import (
-        parse_bytes as parse_bytes,
-    )
-    from .models.config import (
-        ConfigReference as ConfigReference,
-    )
-    from .models.config import (
-        ConfigReferenceFile as ConfigReferenceFile,
-    )
-    from .models.config import (
-        ConfigReferenceRuntime as ConfigReferenceRuntime,
-    )
+    from .images import ImageReference
+    from .logs import LogLine, LogStream
+    from .models._wire import UNSET, Unset, WireModel, cpus, parse_bytes
+    from .models.config import ConfigReference, ConfigReferenceFile, ConfigReferenceRuntime
     from .models.container import (
-        AppArmorOpts as AppArmorOpts,
+        AppArmorOpts,
+        ContainerSpec,
+        CredentialSpec,
+        DNSConfig,
+        Healthcheck,
+        Privileges,
+        SeccompOpts,
+        SELinuxContext,
+        Ulimit,
     )
-    from .models.container import (
-        ContainerSpec as ContainerSpec,
-    )
-    from .models.container import (
-        CredentialSpec as CredentialSpec,
-    )
-    from .models.container import (
-        DNSConfig as DNSConfig,
-    )
-    from .models.container import (
-        Healthcheck as Healthcheck,
-    )
-    from .models.container import (
-        Privileges as Privileges,
-    )
-    from .models.container import (
-        SeccompOpts as SeccompOpts,
-    )
-    from .models.container import (
-        SELinuxContext as SELinuxContext,
-    )
-    from .models.container import (
-        Ulimit as Ulimit,
-    )
-    from .models.filters import ServiceFilters as ServiceFilters
-    from .models.filters import TaskFilters as TaskFilters
+    from .models.filters import ServiceFilters, TaskFilters
     from .models.mount import (
-        BindOptions as BindOptions,
+        BindOptions,
+        ClusterOptions,
+        DriverConfig,
+        ImageOptions,
+        Mount,
+        TmpfsOptions,
+        VolumeOptions,
     )
-    from .models.mount import (
-        ClusterOptions as ClusterOptions,
-    )
-    from .models.mount import (
-        DriverConfig as DriverConfig,
-    )
-    from .models.mount import (
-        ImageOptions as ImageOptions,
-    )
-    from .models.mount import (
-        Mount as Mount,
-    )
-    from .models.mount import (
-        TmpfsOptions as TmpfsOptions,
-    )
-    from .models.mount import (
-        VolumeOptions as VolumeOptions,
-    )
-    from .models.network import NetworkAttachmentConfig as NetworkAttachmentConfig
-    from .models.node import (
-        Node as Node,
-    )
-    from .models.node import (
-        NodeDescription as NodeDescription,
-    )
-    from .models.node import (
-        NodeSpec as NodeSpec,
-    )
-    from .models.node import (
-        NodeStatus as NodeStatus,
-    )
-    from .models.rollout import Progress as Progress
-    from .models.rollout import Rollout as Rollout
-    from .models.rollout import SlotProgress as SlotProgress
-    from .models.secret import SecretReference as SecretReference
-    from .models.secret import SecretReferenceFile as SecretReferenceFile
+    from .models.network import NetworkAttachmentConfig
+    from .models.node import Node, NodeDescription, NodeSpec, NodeStatus
+    from .models.rollout import Progress, Rollout, SlotProgress
+    from .models.secret import SecretReference, SecretReferenceFile
     from .models.service import (
-        Endpoint as Endpoint,
-    )
-    from .models.service import (
-        EndpointSpec as EndpointSpec,
-    )
-    from .models.service import (
-        EndpointVirtualIP as EndpointVirtualIP,
-    )
-    from .models.service import (
-        Global as Global,
-    )
-    from .models.service import (
-        GlobalJob as GlobalJob,
-    )
-    from .models.service import (
-        JobStatus as JobStatus,
-    )
-    from .models.service import (
-        PortConfig as PortConfig,
-    )
-    from .models.service import (
-        Replicated as Replicated,
-    )
-    from .models.service import (
-        ReplicatedJob as ReplicatedJob,
-    )
-    from .models.service import (
-        RollbackConfig as RollbackConfig,
-    )
-    from .models.service import (
-        Service as Service,
-    )
-    from .models.service import (
-        ServiceCreated as ServiceCreated,
-    )
-    from .models.service import (
-        ServiceMode as ServiceMode,
-    )
-    from .models.service import (
-        ServiceSpec as ServiceSpec,
-    )
-    from .models.service import (
-        ServiceSpecWithDefaults as ServiceSpecWithDefaults,
-    )
-    from .models.service import (
-        ServiceStatus as ServiceStatus,
-    )
-    from .models.service import (
-        ServiceUpdated as ServiceUpdated,
-    )
-    from .models.service import (
-        ServiceWithDefaults as ServiceWithDefaults,
-    )
-    from .models.service import (
-        UpdateConfig as UpdateConfig,
-    )
-    from .models.service import (
-        UpdateStatus as UpdateStatus,
+        Endpoint,
+        EndpointSpec,
+        EndpointVirtualIP,
+        Global,
+        GlobalJob,
+        JobStatus,
+        PortConfig,
+        Replicated,
+        ReplicatedJob,
+        RollbackConfig,
+        Service,
+        ServiceCreated,
+        ServiceMode,
+        ServiceSpec,
+        ServiceStatus,
+        ServiceUpdated,
+        UpdateConfig,
+        UpdateStatus,
     )
     from .models.task import (
-        ContainerStatus as ContainerStatus,
+        ContainerStatus,
+        DiscreteGenericResource,
+        Driver,
+        GenericResource,
+        Limits,
+        NamedGenericResource,
+        NetworkAttachmentSpec,
+        ObjectVersion,
+        Placement,
+        PlacementPreference,
+        Platform,
+        PluginPrivilege,
+        PluginSpec,
+        Reservations,
+        Resources,
+        RestartPolicy,
+        SpreadOver,
+        Task,
+        TaskStatus,
+        TaskTemplate,
     )
-    from .models.task import (
-        DiscreteGenericResource as DiscreteGenericResource,
-    )
-    from .models.task import (
-        Driver as Driver,
-    )
-    from .models.task import (
-        GenericResource as GenericResource,
-    )
-    from .models.task import (
-        Limits as Limits,
-    )
-    from .models.task import (
-        NamedGenericResource as NamedGenericResource,
-    )
-    from .models.task import (
-        NetworkAttachmentSpec as NetworkAttachmentSpec,
-    )
-    from .models.task import (
-        ObjectVersion as ObjectVersion,
-    )
-    from .models.task import (
-        Placement as Placement,
-    )
-    from .models.task import (
-        PlacementPreference as PlacementPreference,
-    )
-    from .models.task import (
-        Platform as Platform,
-    )
-    from .models.task import (
-        PluginPrivilege as PluginPrivilege,
-    )
-    from .models.task import (
-        PluginSpec as PluginSpec,
-    )
-    from .models.task import (
-        Reservations as Reservations,
-    )
-    from .models.task import (
-        Resources as Resources,
-    )
-    from .models.task import (
-        RestartPolicy as RestartPolicy,
-    )
-    from .models.task import (
-        SpreadOver as SpreadOver,
-    )
-    from .models.task import (
-        Task as Task,
-    )
-    from .models.task import (
-        TaskStatus as TaskStatus,
-    )
-    from .models.task import (
-        TaskTemplate as TaskTemplate,
-    )
-    from .nodes import Nodes as Nodes
-    from .services import Services as Services
-    from .tasks import Tasks as Tasks
-    from .versions import ApiVersion as ApiVersion
+    from .nodes import Nodes
+    from .services import Services
+    from .tasks import Tasks
+    from .versions import ApiVersion
 
 _HOMES = {
-    "auth": ("RegistryAuth",),
-    "client": ("SwarmClient",),
+    "auth": "RegistryAuth",
+    "client": "SwarmClient",
     "errors": (
-        "AlreadyInSwarm",
-        "BadRequest",
-        "ClientClosed",
-        "CredentialsError",
-        "EngineError",
-        "EngineTimeout",
-        "EngineUnreachable",
-        "Forbidden",
-        "HostError",
-        "InUse",
-        "InvalidReference",
-        "InvalidSpec",
-        "LogStreamError",
-        "NameConflict",
-        "NoQuorum",
-        "NotAManager",
-        "NotFound",
-        "OutOfSequence",
-        "OutcomeUnknown",
-        "PortInUse",
-        "Problem",
-        "ProtocolError",
-        "RolledBack",
-        "RolloutFailed",
-        "RolloutTimeout",
-        "ServiceRemoved",
-        "StreamError",
-        "StreamTruncated",
-        "Superseded",
-        "SwarmLocked",
-        "SwarmkitError",
-        "TasksFailing",
-        "Unimplemented",
-        "UnsupportedApiVersion",
-        "UnsupportedFeature",
-        "UpdatePaused",
+        "AlreadyInSwarm BadRequest ClientClosed CredentialsError EngineError EngineTimeout EngineUnreachable "
+        "Forbidden HostError InUse InvalidReference InvalidSpec LogStreamError NameConflict NoQuorum "
+        "NotAManager NotFound OutOfSequence OutcomeUnknown PortInUse Problem ProtocolError RolledBack "
+        "RolloutFailed RolloutTimeout ServiceRemoved StreamError StreamTruncated Superseded SwarmLocked "
+        "SwarmkitError TasksFailing Unimplemented UnsupportedApiVersion UnsupportedFeature UpdatePaused"
     ),
-    "images": ("ImageReference",),
-    "logs": (
-        "LogLine",
-        "LogStream",
-    ),
-    "models._wire": (
-        "UNSET",
-        "Unset",
-        "WireModel",
-        "cpus",
-        "parse_bytes",
-    ),
-    "models.config": (
-        "ConfigReference",
-        "ConfigReferenceFile",
-        "ConfigReferenceRuntime",
-    ),
+    "images": "ImageReference",
+    "logs": "LogLine LogStream",
+    "models._wire": "UNSET Unset WireModel cpus parse_bytes",
+    "models.config": "ConfigReference ConfigReferenceFile ConfigReferenceRuntime",
     "models.container": (
-        "AppArmorOpts",
-        "ContainerSpec",
-        "CredentialSpec",
-        "DNSConfig",
-        "Healthcheck",
-        "Privileges",
-        "SELinuxContext",
-        "SeccompOpts",
-        "Ulimit",
+        "AppArmorOpts ContainerSpec CredentialSpec DNSConfig Healthcheck Privileges SELinuxContext SeccompOpts Ulimit"
     ),
-    "models.filters": (
-        "ServiceFilters",
-        "TaskFilters",
-    ),
-    "models.mount": (
-        "BindOptions",
-        "ClusterOptions",
-        "DriverConfig",
-        "ImageOptions",
-        "Mount",
-        "TmpfsOptions",
-        "VolumeOptions",
-    ),
-    "models.network": ("NetworkAttachmentConfig",),
-    "models.node": (
-        "Node",
-        "NodeDescription",
-        "NodeSpec",
-        "NodeStatus",
-    ),
-    "models.rollout": (
-        "Progress",
-        "Rollout",
-        "SlotProgress",
-    ),
-    "models.secret": (
-        "SecretReference",
-        "SecretReferenceFile",
-    ),
+    "models.filters": "ServiceFilters TaskFilters",
+    "models.mount": "BindOptions ClusterOptions DriverConfig ImageOptions Mount TmpfsOptions VolumeOptions",
+    "models.network": "NetworkAttachmentConfig",
+    "models.node": "Node NodeDescription NodeSpec NodeStatus",
+    "models.rollout": "Progress Rollout SlotProgress",
+    "models.secret": "SecretReference SecretReferenceFile",
     "models.service": (
-        "Endpoint",
-        "EndpointSpec",
-        "EndpointVirtualIP",
-        "Global",
-        "GlobalJob",
-        "JobStatus",
-        "PortConfig",
-        "Replicated",
-        "ReplicatedJob",
-        "RollbackConfig",
-        "Service",
-        "ServiceCreated",
-        "ServiceMode",
-        "ServiceSpec",
-        "ServiceSpecWithDefaults",
-        "ServiceStatus",
-        "ServiceUpdated",
-        "ServiceWithDefaults",
-        "UpdateConfig",
-        "UpdateStatus",
+        "Endpoint EndpointSpec EndpointVirtualIP Global GlobalJob JobStatus PortConfig Replicated "
+        "ReplicatedJob RollbackConfig Service ServiceCreated ServiceMode ServiceSpec ServiceStatus "
+        "ServiceUpdated UpdateConfig UpdateStatus"
     ),
     "models.task": (
-        "ContainerStatus",
-        "DiscreteGenericResource",
-        "Driver",
-        "GenericResource",
-        "Limits",
-        "NamedGenericResource",
-        "NetworkAttachmentSpec",
-        "ObjectVersion",
-        "Placement",
-        "PlacementPreference",
-        "Platform",
-        "PluginPrivilege",
-        "PluginSpec",
-        "Reservations",
-        "Resources",
-        "RestartPolicy",
-        "SpreadOver",
-        "Task",
-        "TaskStatus",
-        "TaskTemplate",
+        "ContainerStatus DiscreteGenericResource Driver GenericResource Limits NamedGenericResource "
+        "NetworkAttachmentSpec ObjectVersion Placement PlacementPreference Platform PluginPrivilege "
+        "PluginSpec Reservations Resources RestartPolicy SpreadOver Task TaskStatus TaskTemplate"
     ),
-    "nodes": ("Nodes",),
-    "services": ("Services",),
-    "tasks": ("Tasks",),
-    "versions": ("ApiVersion",),
+    "nodes": "Nodes",
+    "services": "Services",
+    "tasks": "Tasks",
+    "versions": "ApiVersion",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "UNSET",
@@ -576,10 +253,8 @@ __all__ = [
     "ServiceMode",
     "ServiceRemoved",
     "ServiceSpec",
-    "ServiceSpecWithDefaults",
     "ServiceStatus",
     "ServiceUpdated",
-    "ServiceWithDefaults",
     "Services",
     "SlotProgress",
     "SpreadOver",

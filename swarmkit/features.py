@@ -96,9 +96,8 @@ def _unknown(model: WireModel, prefix: str) -> Iterator[str]:
     """The path of every key below the model that no field has."""
     for key in model.__pydantic_extra__ or ():
         yield prefix + key
-    for name, key, _ in _fields(type(model)):
-        for where, child in _children(model.__dict__[name]):
-            yield from _unknown(child, f"{prefix}{key}{where}.")
+    for path, part in parts(model, prefix):
+        yield from _unknown(part, f"{path}.")
 
 
 def misspelt(model: WireModel, prefix: str = "") -> Iterator[Problem]:
@@ -106,9 +105,15 @@ def misspelt(model: WireModel, prefix: str = "") -> Iterator[Problem]:
     for key in model.__pydantic_extra__ or ():
         if (field := wire_keys(type(model)).get(key.lower())) is not None:
             yield Problem(prefix + key, f"is spelled {type(model).__pydantic_fields__[field].alias} on the wire")
+    for path, part in parts(model, prefix):
+        yield from misspelt(part, f"{path}.")
+
+
+def parts(model: WireModel, prefix: str = "") -> Iterator[tuple[str, WireModel]]:
+    """The models that a model holds, each with its path in Docker's keys."""
     for name, key, _ in _fields(type(model)):
         for where, child in _children(model.__dict__[name]):
-            yield from misspelt(child, f"{prefix}{key}{where}.")
+            yield f"{prefix}{key}{where}", child
 
 
 def _children(value: object) -> Iterator[tuple[str, WireModel]]:

@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from .errors import Problem
-from .features import misspelt
+from .features import misspelt, parts
+from .models._wire import WireModel
 from .models.config import ConfigReferenceFile
 from .models.container import ContainerSpec
 from .models.mount import BindOptions, Mount
 from .models.secret import SecretReferenceFile
-from .models.service import EndpointSpec, ServiceSpec, ServiceSpecWithDefaults
+from .models.service import EndpointSpec, ServiceSpec
 from .models.task import TaskTemplate
 from .patch import diff
 
@@ -44,8 +45,7 @@ def _touches(changed: str, path: str) -> bool:
 
 
 def _spec(spec: ServiceSpec) -> Iterator[Problem]:
-    if isinstance(spec, ServiceSpecWithDefaults):
-        yield Problem("", "this spec was read with the engine's defaults; sending it back would store them")
+    yield from with_defaults(spec)
     yield from misspelt(spec)
     yield from _name(spec.name)
     if spec.networks:
@@ -58,6 +58,15 @@ def _spec(spec: ServiceSpec) -> Iterator[Problem]:
         yield from _task_template(spec.task_template)
     if spec.endpoint_spec is not None:
         yield from _endpoint(spec.endpoint_spec)
+
+
+def with_defaults(model: WireModel, prefix: str = "") -> Iterator[Problem]:
+    """The outermost parts that an engine filled up with its defaults."""
+    if model.has_defaults:
+        yield Problem(prefix.rstrip("."), "was read with the engine's defaults; sent back, they would be stored")
+        return
+    for path, part in parts(model, prefix):
+        yield from with_defaults(part, f"{path}.")
 
 
 def _name(name: str | None) -> Iterator[Problem]:
@@ -157,7 +166,7 @@ def _endpoint(endpoint: EndpointSpec) -> Iterator[Problem]:
 
 
 def _one_of(value: str | None, known: tuple[str, ...], path: str, instead: str) -> Iterator[Problem]:
-    if value is not None and value not in known:
+    if value is not None and value.lower() not in known:  # engines read them without regard to case
         yield Problem(path, f"must be one of {', '.join(filter(None, known))}: engines take any other for {instead}")
 
 

@@ -5,17 +5,20 @@ Owns: what a change to a service is made of. Must not know: HTTP, or how an imag
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, overload
+from functools import partial
+from typing import Any, Literal, cast, overload
 
 from . import auth, convergence, patch, refusals
-from ._conflicts import Conflicts, write_once
+from ._conflicts import Conflicts, Write, write_once
 from ._engine import ByteStream, Engine, reference
 from .auth import RegistryAuthOption
-from .errors import InvalidSpec, OutOfSequence, Problem
+from .errors import InvalidSpec, OutOfSequence, Problem, SwarmkitError
 from .logs import LogStream, Since, since_parameter
-from .models._wire import UNSET, Unset, WireModel
+from .models._wire import UNSET, Unset
 from .models.filters import LogsQuery, ServiceFilters, ServiceInspectQuery, ServiceListQuery, ServiceUpdateQuery
 from .models.network import NetworkAttachmentConfig
 from .models.rollout import Rollout
@@ -29,7 +32,6 @@ from .models.service import (
     ServiceMode,
     ServiceSpec,
     ServiceUpdated,
-    ServiceWithDefaults,
     UpdateConfig,
 )
 from .models.task import ObjectVersion, Task, TaskTemplate
@@ -38,8 +40,6 @@ from .tasks import Tasks
 
 Networks = Sequence[str | NetworkAttachmentConfig]
 """Networks by name or id, or with what the attachment needs."""
-
-_KEEP_AUTH: Final[Literal["spec"]] = "spec"
 
 
 class Services:
@@ -114,7 +114,8 @@ class Services:
         given = {key: value for key, value in given.items() if value is not None}
         if isinstance(task_template, ServiceSpec):
             if given or networks is not None:
-                raise TypeError(f"a ServiceSpec says it all; not together with {', '.join([*given, 'networks'][:3])}")
+                beside = [*given, *(["networks"] if networks is not None else [])]
+                raise TypeError(f"a ServiceSpec says it all; not together with {', '.join(beside)}")
             spec = task_template.model_copy(deep=True)
         else:
             spec = ServiceSpec(task_template=task_template, **given).model_copy(deep=True)
@@ -131,15 +132,6 @@ class Services:
 
     # --- read --------------------------------------------------------------------------------------------------------
 
-    @overload
-    async def inspect(self, service: str, *, insert_defaults: Literal[False] = False) -> Service: ...
-
-    @overload
-    async def inspect(self, service: str, *, insert_defaults: Literal[True]) -> ServiceWithDefaults: ...
-
-    @overload
-    async def inspect(self, service: str, *, insert_defaults: bool) -> Service: ...
-
     async def inspect(self, service: str, *, insert_defaults: bool = False) -> Service:
         """The service with this id, id prefix or name.
 
@@ -154,8 +146,10 @@ class Services:
             InvalidReference: not an id or name.
         """
         query = ServiceInspectQuery(insert_defaults=insert_defaults or None)
-        into = ServiceWithDefaults if insert_defaults else Service
-        return await self._engine.call("GET", f"/services/{_id(service)}", query=query, into=into)
+        found = await self._engine.call("GET", f"/services/{_id(service)}", query=query, into=Service)
+        if insert_defaults:
+            found.spec.mark_with_defaults()
+        return found
 
     async def ps(self, service: str) -> list[Task]:
         """The tasks of a service, in all states, ordered by slot and newest first.
@@ -242,7 +236,8 @@ class Services:
         applied again; with `version` the change is based on that version index or fails.
 
         Stored registry credentials are kept, unless the image changes or `registry_auth` is given: then they are
-        looked up as on create. None always keeps them.
+        looked up as on create, and where an image of another registry has none, the stored ones are dropped. None
+        always keeps them.
 
         POST /services/{id}/update, API 1.24; keeping credentials 1.25.
 
@@ -257,14 +252,16 @@ class Services:
         given: dict[str, Any] = {
             "task_template": task_template,
             "labels": dict(labels) if isinstance(labels, Mapping) else labels,
-            "mode": ServiceMode.of(mode) if isinstance(mode, WireModel) else mode,
+            "mode": mode if mode is None or isinstance(mode, Unset) else ServiceMode.of(mode),
             "update_config": update_config,
             "rollback_config": rollback_config,
             "endpoint_spec": endpoint_spec,
         }
         changes = ServiceSpec(**{key: value for key, value in given.items() if value is not UNSET})
         changes = changes.model_copy(deep=True)
-        joined = None if isinstance(networks, Unset) else [_attachment(network) for network in networks or ()]
+        joined = None if isinstance(networks, Unset) else _attachments(networks or ())
+        if found := list(refusals.with_defaults(changes)):
+            raise InvalidSpec(found)
 
         def apply(spec: ServiceSpec) -> ServiceSpec:
             merged = patch.merge(spec, changes)
@@ -324,10 +321,8 @@ class Services:
         if found := refusals.problems(spec):
             raise InvalidSpec(found)
         credentials = await auth.lookup(self._auth_option(registry_auth), spec.image)
-        base, service_id = _index(version), _id(service)
-        return await self._strictly(
-            service, lambda: self._post(service_id, spec, base, credentials), lambda: spec, base=base
-        )
+        base = _index(version)
+        return await self._strictly(service, self._write(_id(service), spec, base, credentials), base)
 
     async def scale(self, service: str, replicas: int) -> ServiceUpdated:
         """Set the number of replicas; of a replicated job, of total completions.
@@ -367,17 +362,17 @@ class Services:
             OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
 
-        goal: ServiceSpec | None = None
-
-        async def write(live: Service) -> ServiceUpdated:
-            nonlocal goal
-            goal = live.previous_spec
+        async def prepare(live: Service) -> Write[Service, ServiceUpdated]:
             query = ServiceUpdateQuery(version=live.version.index, rollback="previous")
             path = f"/services/{live.id}/update"
             # Engines want the present spec as the body, and look at nothing in it but its being valid.
-            return await self._engine.call("POST", path, query=query, body=live.spec, into=ServiceUpdated)
 
-        return await self._until_it_lands(service, write, lambda: goal)
+            async def send() -> ServiceUpdated:
+                return await self._engine.call("POST", path, query=query, body=live.spec, into=ServiceUpdated)
+
+            return Write(send, partial(_landed, goal=live.previous_spec))
+
+        return await self._until_it_lands(service, prepare)
 
     async def remove(self, service: str) -> None:
         """Remove a service. Its tasks are shut down after that.
@@ -395,27 +390,29 @@ class Services:
         """Wait until the service has arrived at its spec and stayed there for the monitor period.
 
         Returns how it stands and how long that took. Tasks of a job have arrived when they are complete. `timeout` is
-        in seconds; without one it waits as long as there is hope: a slot whose tasks failed 5 times ends it, a task
-        that no node can take does not.
+        in seconds. Without one a slot whose tasks failed 5 times ends the wait, and a task that ended and is not
+        replaced; a task that no node can take does not. A service that was rolled back is that until its next change.
 
         GET /services/{id}, /tasks and /nodes, API 1.29.
 
         Raises:
             UpdatePaused: the manager paused the update because tasks fail.
             RolledBack: the manager went back to the previous spec because tasks fail.
-            TasksFailing: tasks of one slot failed 5 times.
+            TasksFailing: tasks of one slot failed 5 times, or one ended that the restart policy does not replace.
             RolloutTimeout: it has not arrived in time.
             Superseded: the service was changed again meanwhile.
             ServiceRemoved: the service was removed meanwhile.
             NotFound: there is no such service.
         """
-        return await convergence.follow(
-            lambda: self.inspect(service),
-            lambda service_id: self._tasks.list(filters={"service": service_id, "_up-to-date": True}),
-            self._nodes.list,
-            self._engine.clock,
-            timeout=timeout,
-        )
+
+        def read_tasks(service_id: str, *, up_to_date: bool) -> Awaitable[list[Task]]:
+            present = {"_up-to-date": True} if up_to_date else {}
+            return self._tasks.list(filters={"service": service_id, **present})
+
+        with self._engine.one_deadline(timeout):
+            return await convergence.follow(
+                lambda: self.inspect(service), read_tasks, self._nodes.list, self._engine.clock, timeout=timeout
+            )
 
     # --- what a change is made of ------------------------------------------------------------------------------------
 
@@ -428,68 +425,61 @@ class Services:
         registry_auth: RegistryAuthOption | Unset = UNSET,
     ) -> ServiceUpdated:
         """Read, change, refuse, post; again on a conflict, unless the change is based on a certain version."""
-        goal: ServiceSpec | None = None
 
-        async def write(live: Service) -> ServiceUpdated:
-            nonlocal goal
-            spec = live.spec.model_copy(deep=True)
-            spec = change(spec) or spec
+        async def prepare(live: Service) -> Write[Service, ServiceUpdated]:
+            spec = _changed(live.spec, change)
             if found := refusals.problems(spec, live.spec):
                 raise InvalidSpec(found)
             option = registry_auth
             if isinstance(option, Unset) and spec.image == live.spec.image:
                 option = None
-            credentials = await auth.lookup(self._auth_option(option), spec.image)
-            goal = spec
-            return await self._post(live.id, spec, live.version.index, credentials)
+            credentials = await auth.lookup(self._auth_option(option), spec.image, before=live.spec.image)
+            return self._write(live.id, spec, live.version.index, credentials)
 
         if version is None:
-            return await self._until_it_lands(service, write, lambda: goal)
+            return await self._until_it_lands(service, prepare)
         base = _index(version)
         live = await self.inspect(service)
         if live.version.index == base:
-            return await self._strictly(service, lambda: write(live), lambda: goal, base=base)
+            return await self._strictly(service, await prepare(live), base)
         message = f"the service is at version index {live.version.index}, the change is based on {base}"
         stale = OutOfSequence(409, None, message, "POST", f"/services/{service}/update")
         stale.sent, stale.current = base, live.version.index
         raise stale
 
     async def _until_it_lands(
-        self,
-        service: str,
-        write: Callable[[Service], Awaitable[ServiceUpdated]],
-        goal: Callable[[], ServiceSpec | None],
+        self, service: str, prepare: Callable[[Service], Awaitable[Write[Service, ServiceUpdated]]]
     ) -> ServiceUpdated:
-        return await self._conflicts.settle(
-            lambda: self.inspect(service), write, lambda now: _landed(now, goal()), timeout=self._engine.timeout
-        )
+        with self._engine.one_deadline():
+            return await self._conflicts.settle(lambda: self.inspect(service), prepare, timeout=self._engine.timeout)
 
-    async def _strictly(
-        self,
-        service: str,
-        write: Callable[[], Awaitable[ServiceUpdated]],
-        goal: Callable[[], ServiceSpec | None],
-        *,
-        base: int,
-    ) -> ServiceUpdated:
-        try:
-            return await write_once(lambda: self.inspect(service), write, lambda now: _landed(now, goal()), base=base)
-        except OutOfSequence as error:
-            error.current = (await self.inspect(service)).version.index
-            raise
+    async def _strictly(self, service: str, write: Write[Service, ServiceUpdated], base: int) -> ServiceUpdated:
+        with self._engine.one_deadline():
+            try:
+                return await write_once(lambda: self.inspect(service), write, base=base)
+            except OutOfSequence as error:
+                with suppress(SwarmkitError):  # that it has changed is known, to what is a courtesy
+                    error.current = (await self.inspect(service)).version.index
+                raise
 
-    async def _post(self, service_id: str, spec: ServiceSpec, index: int, credentials: auth.Lookup) -> ServiceUpdated:
-        keep = None if credentials.headers else _KEEP_AUTH
-        updated = await self._engine.call(
-            "POST",
-            f"/services/{service_id}/update",
-            query=ServiceUpdateQuery(version=index, registry_auth_from=keep),
-            body=spec,
-            headers=credentials.headers,
-            into=ServiceUpdated,
-        )
-        updated.warnings += credentials.warnings
-        return updated
+    def _write(
+        self, service_id: str, spec: ServiceSpec, base: int, credentials: auth.Lookup
+    ) -> Write[Service, ServiceUpdated]:
+        """The change of a service to a spec, based on a version index."""
+
+        async def send() -> ServiceUpdated:
+            updated = await self._engine.call(
+                "POST",
+                f"/services/{service_id}/update",
+                query=ServiceUpdateQuery(version=base, registry_auth_from=None if credentials.headers else "spec"),
+                body=spec,
+                headers=credentials.headers,
+                into=ServiceUpdated,
+            )
+            updated.warnings += credentials.warnings
+            return updated
+
+        return Write(send, partial(_landed, goal=spec))
 
     def _auth_option(self, given: RegistryAuthOption | Unset) -> RegistryAuthOption:
         return self._registry_auth if isinstance(given, Unset) else given
@@ -511,12 +501,15 @@ class Services:
 
         Raises:
             pydantic.ValidationError: there is no such filter.
+            ValueError: a name and a filter for it are given.
         """
-        conditions = ServiceFilters.of(filters)
+        conditions = ServiceFilters.of(filters) or ServiceFilters()
         if name is not None:
-            conditions = (conditions or ServiceFilters()).model_copy(update={"name": [name]})
-            conditions.model_fields_set.add("name")
-        query = ServiceListQuery(filters=conditions, status=status or None)
+            if conditions.name is not None:
+                raise ValueError("give the name or a filter for it, not both")
+            conditions = conditions.model_copy()
+            conditions.name = [name]
+        query = ServiceListQuery(filters=conditions if conditions.model_fields_set else None, status=status or None)
         services = await self._engine.call("GET", "/services", query=query, into=list[Service])
         return [service for service in services if name is None or service.name == name]
 
@@ -529,6 +522,19 @@ def _index(version: int | ObjectVersion) -> int:
     return version.index if isinstance(version, ObjectVersion) else version
 
 
+def _changed(live: ServiceSpec, change: Callable[[ServiceSpec], ServiceSpec | None]) -> ServiceSpec:
+    """What the user's function makes of a copy."""
+    spec = live.model_copy(deep=True)
+    returned: object = cast("object", change(spec))  # whatever it says it returns
+    if returned is None:
+        return spec
+    if isinstance(returned, ServiceSpec):
+        return returned.model_copy(deep=True)
+    if inspect.iscoroutine(returned):
+        returned.close()  # it will not be awaited, and would warn about that
+    raise TypeError(f"the change must return a ServiceSpec or None, not {type(returned).__name__}; it is not awaited")
+
+
 def _landed(now: Service, goal: ServiceSpec | None) -> ServiceUpdated | None:
     """What a change gives whose answer was lost, if the service now is what it was to become."""
     return None if goal is None or patch.diff(goal, now.spec) else ServiceUpdated()
@@ -539,14 +545,17 @@ def _is_whole(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= 0
 
 
-def _attachment(network: str | NetworkAttachmentConfig) -> NetworkAttachmentConfig:
-    if isinstance(network, str):
-        return NetworkAttachmentConfig(target=network)
-    return network.model_copy(deep=True)
+def _attachments(networks: Networks) -> list[NetworkAttachmentConfig]:
+    if isinstance(networks, str):  # a sequence of letters, to a type checker
+        raise TypeError("networks takes a list of networks, not one string")
+    return [
+        NetworkAttachmentConfig(target=network) if isinstance(network, str) else network.model_copy(deep=True)
+        for network in networks
+    ]
 
 
 def _join(spec: ServiceSpec, networks: Networks) -> None:
     """Make these the networks of the spec's tasks, and the only ones."""
     template = spec.task_template = spec.task_template or TaskTemplate()
-    template.networks = [_attachment(network) for network in networks]
+    template.networks = _attachments(networks)
     patch.clear(spec, "networks")

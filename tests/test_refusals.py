@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmkit.models.service import ServiceSpec, ServiceSpecWithDefaults
+from swarmkit.models.service import ServiceSpec
+from swarmkit.models.task import TaskTemplate
 from swarmkit.refusals import problems
 
 CONTAINER = "TaskTemplate.ContainerSpec."
@@ -58,7 +59,7 @@ SILENTLY_ACCEPTED: list[tuple[ServiceSpec, str]] = [
     (ports({"TargetPort": -1}), "EndpointSpec.Ports[0].TargetPort"),
     (ports({"TargetPort": 80}, {"TargetPort": 80, "PublishedPort": 65536}), "EndpointSpec.Ports[1].PublishedPort"),
     (ports({"TargetPort": 80, "PublishedPort": -1}), "EndpointSpec.Ports[0].PublishedPort"),
-    (ports({"TargetPort": 80, "Protocol": "TCP"}), "EndpointSpec.Ports[0].Protocol"),
+    (ports({"TargetPort": 80, "Protocol": "tcp6"}), "EndpointSpec.Ports[0].Protocol"),
     (ports({"TargetPort": 80, "Protocol": "icmp"}), "EndpointSpec.Ports[0].Protocol"),
     (ports({"TargetPort": 80, "PublishMode": "bogus"}), "EndpointSpec.Ports[0].PublishMode"),
     (ports({"TargetPort": 80}, mode="dnsrr"), "EndpointSpec.Ports[0].PublishMode"),
@@ -142,11 +143,28 @@ def test_a_key_that_differs_from_a_field_in_case_alone_is_refused() -> None:
 
 
 def test_a_spec_read_with_the_engine_s_defaults_cannot_be_sent_back() -> None:
-    spec = ServiceSpecWithDefaults.from_wire('{"Name":"web","UpdateConfig":{"Parallelism":1}}')
+    full = ServiceSpec.from_wire('{"Name":"web","UpdateConfig":{"Parallelism":1},"TaskTemplate":{"ContainerSpec":{}}}')
+    full.mark_with_defaults()
 
-    assert [""] == paths(spec)
-    assert [""] == paths(spec, read(Name="web"))
+    assert [""] == paths(full)
+    assert [""] == paths(full, read(Name="web"))
+    assert [""] == paths(full.model_copy(deep=True))
+
+
+def test_no_part_of_a_spec_read_with_the_engine_s_defaults_can_be_sent_back() -> None:
+    full = ServiceSpec.from_wire('{"Name":"web","UpdateConfig":{"Parallelism":1},"TaskTemplate":{"ContainerSpec":{}}}')
+    full.mark_with_defaults()
+
+    spec = ServiceSpec(
+        name="web", update_config=full.update_config, task_template=TaskTemplate(container_spec=full.container)
+    )
+
+    assert ["TaskTemplate.ContainerSpec", "UpdateConfig"] == sorted(paths(spec))
     assert "defaults" in str(problems(spec)[0])
+
+
+def test_engines_read_protocols_and_publish_modes_without_regard_to_case() -> None:
+    assert [] == paths(ports({"TargetPort": 80, "Protocol": "UDP", "PublishMode": "HOST"}))
 
 
 def test_all_problems_are_said_at_once() -> None:

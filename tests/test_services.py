@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 
 import anyio
 import pytest
+from pydantic import ValidationError
 
 from swarmkit import (
     ClientClosed,
@@ -30,6 +32,7 @@ from swarmkit import (
     OutOfSequence,
     RegistryAuth,
     Replicated,
+    RolloutTimeout,
     ServiceMode,
     ServiceSpec,
     StreamTruncated,
@@ -129,6 +132,67 @@ async def test_a_mode_is_sent_as_the_part_that_says_it() -> None:
         assert [{"Global": {}}, {"Global": {}}] == [request.json["Mode"] for request in engine.received]
 
 
+@pytest.mark.parametrize("wrong", ["global", UpdateConfig(), 3, {"Replicas": 2}, {"global": {}}])
+async def test_what_is_no_mode_is_refused_and_never_dropped(wrong: Any) -> None:
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            template = TaskTemplate(container_spec=ContainerSpec("nginx"))
+            if wrong == {"Replicas": 2}:
+                await client.services.create(template, name="web", mode=wrong)  # an unknown wire key is kept
+                assert change(engine).json["Mode"] == wrong
+                return
+            with pytest.raises(ValidationError):
+                await client.services.create(template, name="web", mode=wrong)
+            with pytest.raises(ValidationError):
+                await client.services.update("web", mode=wrong)
+        assert engine.received == []
+
+
+async def test_one_string_is_no_list_of_networks() -> None:
+    template = TaskTemplate(container_spec=ContainerSpec("nginx"))
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(TypeError, match="a list of networks"):
+                await client.services.create(template, name="web", networks="backend")
+            with pytest.raises(TypeError, match="a list of networks"):
+                await client.services.update("web", networks="backend")
+        assert engine.received == []
+
+
+async def test_a_change_returns_a_spec_or_nothing() -> None:
+    async def later(spec: ServiceSpec) -> None:
+        raise AssertionError
+
+    def labels(spec: ServiceSpec) -> object:
+        return spec.labels
+
+    changes: list[Any] = [later, labels]
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            for change_ in changes:
+                with pytest.raises(TypeError, match="must return a ServiceSpec or None"):
+                    await client.services.edit("web", change_)
+        assert all(request.method == "GET" for request in engine.received)
+
+
+async def test_parts_read_with_defaults_are_not_sent_back() -> None:
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            full = await client.services.inspect("web", insert_defaults=True)
+            template = full.spec.task_template or TaskTemplate()
+            for call in (
+                client.services.create(template, name="copy"),
+                client.services.create(TaskTemplate(container_spec=full.spec.container), name="copy"),
+                client.services.update("web", task_template=template),
+                client.services.edit("web", lambda spec: setattr(spec, "task_template", template)),
+            ):
+                with pytest.raises(InvalidSpec, match="defaults"):
+                    await call
+            plain = await client.services.inspect("web")
+            await client.services.update("web", task_template=plain.spec.task_template)
+        assert len([request for request in engine.received if request.method == "POST"]) == 1
+
+
 async def test_top_level_networks_are_refused() -> None:
     spec = ServiceSpec(
         name="web",
@@ -221,7 +285,8 @@ async def test_credentials_kept_by_a_helper_are_a_warning(docker_config: Path) -
         ({"labels": {}}, None, "spec"),
         ({"task_template": TaskTemplate(container_spec=ContainerSpec("nginx:1.27"))}, None, "spec"),
         ({"task_template": TaskTemplate(container_spec=ContainerSpec("nginx:1.28"))}, "hub", None),
-        ({"task_template": TaskTemplate(container_spec=ContainerSpec("other.example/x"))}, None, "spec"),
+        # Nothing is known for the other registry, and the stored ones are not for it: empty ones take their place.
+        ({"task_template": TaskTemplate(container_spec=ContainerSpec("other.example/x"))}, "", None),
         ({"labels": {}, "registry_auth": "config"}, "hub", None),
         ({"labels": {}, "registry_auth": RegistryAuth(username="me", password="x")}, "me", None),
         (
@@ -239,7 +304,7 @@ async def test_a_change_keeps_the_stored_credentials_unless_the_image_changes_or
         async with SwarmClient(engine.host) as client:
             await client.services.update("web", **call)
     request = change(engine)
-    assert sent == (auth_of(request)["username"] if "x-registry-auth" in request.headers else None)
+    assert sent == (auth_of(request).get("username", "") if "x-registry-auth" in request.headers else None)
     assert ([kept] if kept else None) == parse_qs(request.query).get("registryAuthFrom")
 
 
@@ -378,6 +443,62 @@ async def test_a_lost_answer_to_a_change_is_settled_by_reading(call: str, fate: 
     assert len(posts) == (1 if fate in ("landed", "overtaken") else 2)
 
 
+async def test_a_change_is_made_once_for_each_read_and_sent_again_as_it_was() -> None:
+    made: list[int] = []
+
+    def relabel(spec: ServiceSpec) -> None:
+        made.append(1)
+        spec.labels = {"n": str(len(made))}
+
+    with StubEngine(manager(posts=[hang_up, UPDATED])) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.edit("web", relabel)
+    first, second = (request for request in engine.received if request.method == "POST")
+    assert (first.target, first.body) == (second.target, second.body)
+    assert len(made) == 1
+
+
+async def test_an_operation_has_one_time_limit_for_all_its_requests() -> None:
+    with StubEngine(lambda request: hang if request.method == "POST" else answer(SERVICE)) as engine:
+        async with SwarmClient(engine.host, timeout=0.4) as client:
+            began = anyio.current_time()
+            with pytest.raises(OutcomeUnknown):
+                await client.services.scale("web", 3)
+            assert anyio.current_time() - began < 0.75
+
+
+async def test_a_wait_ends_in_its_own_time_also_when_the_engine_does_not_answer() -> None:
+    calls = 0
+
+    def script(request: Received) -> Say:
+        nonlocal calls
+        calls += request.path.endswith("/tasks")
+        return hang if calls > 1 else answer([] if "services/" not in request.path else SERVICE)
+
+    with StubEngine(script) as engine:
+        async with SwarmClient(engine.host, timeout=30) as client:
+            with anyio.fail_after(10):
+                with pytest.raises(RolloutTimeout):
+                    await client.services.wait("web", timeout=0.5)
+
+
+async def test_what_a_conflict_led_to_is_a_courtesy() -> None:
+    reads = 0
+
+    def script(request: Received) -> Say:
+        nonlocal reads
+        if request.method == "POST":
+            return OUT_OF_SEQUENCE
+        reads += 1
+        return answer(SERVICE) if reads == 1 else refusal(500, "boom")
+
+    with StubEngine(script) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(OutOfSequence) as caught:
+                await client.services.update("web", version=7, labels={})
+    assert (caught.value.sent, caught.value.current) == (7, None)
+
+
 async def test_a_lost_answer_with_nobody_to_ask_stays_unknown() -> None:
     with StubEngine(
         lambda request: hang_up if request.method == "POST" or len(engine.received) > 1 else answer(SERVICE)
@@ -477,6 +598,19 @@ async def test_a_name_is_exact_and_joins_the_filters() -> None:
     assert query["status"] == ["true"]
 
 
+async def test_a_name_and_a_filter_for_it_are_one_too_many() -> None:
+    with StubEngine(lambda _: answer([])) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(ValueError, match="not both"):
+                await client.services.list(name="web", filters={"name": "api"})
+            for wrong in (5, "\ud800"):
+                with pytest.raises((ValidationError, InvalidSpec)):
+                    await client.services.list(name=cast("Any", wrong))
+            with pytest.raises(InvalidSpec, match="no such request can be made"):
+                await client.tasks.list(filters={"id": [f"{number:025}" for number in range(3000)]})
+        assert engine.received == []
+
+
 async def test_an_answer_of_null_is_an_empty_list_of_nothing() -> None:
     with StubEngine(lambda _: answer(b"[]")) as engine:
         async with SwarmClient(engine.host) as client:
@@ -574,6 +708,78 @@ async def test_a_terminals_bytes_are_lines() -> None:
         async with SwarmClient(engine.host) as client:
             lines = await read_lines(client)
     assert [("stdout", "one"), ("stdout", "two"), ("stdout", "rest")] == [(one.stream, one.message) for one in lines]
+
+
+async def test_a_terminals_long_line_and_its_ends_without_a_line_are_told_apart() -> None:
+    stamp = b"2026-11-24T08:24:35.231043000Z "
+    one = stamp + b"A=x+y," + PREFIX
+    two = one.replace(b"t1", b"t2")
+    part = b"x" * 16 * 1024
+    body = one + part + one + part + one + b"end\r\n" + one + b"prompt> " + two + b"prompt> " + one + b"\r\n"
+    with StubEngine(log_script(body, tty=True)) as engine:
+        async with SwarmClient(engine.host) as client:
+            lines = await read_lines(client, timestamps=True)
+    assert [("t1", (part * 2 + b"end").decode()), ("t1", "prompt> "), ("t2", "prompt> "), ("t1", "")] == [
+        (line.task_id, line.message) for line in lines
+    ]
+    assert {"A": "x y"} == lines[0].details
+    assert all(line.timestamp is not None for line in lines)
+
+
+async def test_a_fragment_that_is_not_full_ends_its_line_with_or_without_a_line_end() -> None:
+    full = b"a" * 16 * 1024
+    body = b"".join(frame(1, PREFIX + data) for data in (full, b"b", full, b"c", b"d\n"))
+    with StubEngine(log_script(body)) as engine:
+        async with SwarmClient(engine.host) as client:
+            lines = await read_lines(client)
+    assert [16385, 16385, 1] == [len(line.message) for line in lines]
+
+
+async def test_a_line_without_end_does_not_fill_the_memory() -> None:
+    piece = frame(1, PREFIX + b"a" * 16 * 1024)
+
+    def endless(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            sock.sendall(piece * 16)
+
+    with StubEngine(lambda request: endless if request.path.endswith("/logs") else answer(SERVICE)) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(StreamTruncated, match="too long"):
+                await read_lines(client)
+
+
+async def test_a_reader_that_gives_up_waiting_may_go_on_later() -> None:
+    go_on = threading.Event()
+
+    def slow(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + frame(1, PREFIX + b"one\n") + frame(1, PREFIX + b"two\n")[:9])
+        go_on.wait(5)
+        sock.sendall(frame(1, PREFIX + b"two\n")[9:])
+
+    with StubEngine(lambda request: slow if request.path.endswith("/logs") else answer(SERVICE)) as engine:
+        async with SwarmClient(engine.host) as client, client.services.logs("web", follow=True) as lines:
+            assert "one" == str(await anext(lines))
+            with anyio.move_on_after(0.05) as scope:
+                await anext(lines)
+            assert scope.cancelled_caught
+            go_on.set()
+            assert "two" == str(await anext(lines))
+
+
+async def test_a_stream_has_one_reader_at_a_time() -> None:
+    def silent(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        hang(sock)
+
+    with StubEngine(lambda request: silent if request.path.endswith("/logs") else answer(SERVICE)) as engine:
+        async with SwarmClient(engine.host) as client, client.services.logs("web", follow=True) as lines:
+            async with anyio.create_task_group() as group:
+                group.start_soon(anext, lines)
+                await anyio.wait_all_tasks_blocked()
+                with pytest.raises(RuntimeError, match="one task at a time"):
+                    await anext(lines)
+                group.cancel_scope.cancel()
 
 
 async def test_an_engine_that_gives_up_inside_the_stream_is_an_error_after_the_lines() -> None:

@@ -32,6 +32,9 @@ def pascal(name: str) -> str:
     return "".join(_ACRONYMS.get(word) or word.capitalize() for word in name.split("_"))
 
 
+_WITH_DEFAULTS: Final = "with defaults"
+
+
 class _ExtraKey:
     """A key no field has. JSON may hold any (engines grow); Python code may add wire keys, never a misspelt field."""
 
@@ -81,6 +84,20 @@ class WireModel(BaseModel):
             pydantic.ValidationError: the JSON is broken or a value has the wrong type.
         """
         return cls.model_validate_json(data)
+
+    def mark_with_defaults(self) -> None:
+        """Note, here and in every part, that an engine filled it up with its defaults: they must not be sent back."""
+        # Not a pydantic private attribute: those cost a Python call for each model that is ever read.
+        object.__setattr__(self, "__pydantic_private__", {_WITH_DEFAULTS: True})
+        for value in self.__dict__.values():
+            for part in cast("list[object]", value) if isinstance(value, list) else (value,):
+                if isinstance(part, WireModel):
+                    part.mark_with_defaults()
+
+    @property
+    def has_defaults(self) -> bool:
+        """An engine filled it up with its defaults: it is for reading."""
+        return bool(self.__pydantic_private__ and self.__pydantic_private__.get(_WITH_DEFAULTS))
 
     def __setattr__(self, name: str, value: Any) -> None:
         # pydantic would take an unknown name as an extra key: a typo would be sent and dropped by the engine.

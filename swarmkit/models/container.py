@@ -245,7 +245,7 @@ def _env_lines(env: Mapping[str, object] | Sequence[str] | Unset | None) -> obje
 
 
 def _host_lines(hosts: Mapping[str, object] | Sequence[str] | Unset | None) -> object:
-    return _lines(hosts, "{value} {name}") if isinstance(hosts, Mapping) else hosts
+    return _lines(hosts, "{value} {name}") if isinstance(hosts, Mapping) and None not in hosts.values() else hosts
 
 
 def _lines(mapping: Mapping[str, object], form: str) -> list[object]:

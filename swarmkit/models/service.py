@@ -66,7 +66,7 @@ class ServiceMode(WireModel):
                 return cls(replicated_job=mode)
             case GlobalJob():
                 return cls(global_job=mode)
-            case ServiceMode():
+            case _:
                 return cls.model_validate(mode)
 
     @property
@@ -216,10 +216,6 @@ class ServiceSpec(WireModel):
         raise ValueError("a global service has no number of replicas: the nodes decide")
 
 
-class ServiceSpecWithDefaults(ServiceSpec):
-    """A service spec that the engine filled up with its defaults: for reading. Sending it back would store them."""
-
-
 class EndpointVirtualIP(WireModel):
     """The virtual address of a service on one network."""
 
@@ -305,12 +301,6 @@ class Service(WireModel):
     def name(self) -> str:
         """Name of the service."""
         return self.spec.name or ""
-
-
-class ServiceWithDefaults(Service):
-    """A service whose spec the engine filled up with its defaults."""
-
-    spec: ServiceSpecWithDefaults  # pyright: ignore[reportIncompatibleVariableOverride] -- read, never assigned
 
 
 Warnings = Annotated[list[str], BeforeValidator(lambda value: value or [])]

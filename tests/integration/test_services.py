@@ -564,6 +564,19 @@ async def test_a_crash_loop_is_a_failure_with_the_tasks_error(client: SwarmClien
     assert caught.value.progress.arrived == 0
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [RestartPolicy(condition="none"), RestartPolicy(condition="on-failure", max_attempts=1, delay=timedelta(0))],
+)
+async def test_a_task_that_nothing_replaces_is_a_failure(client: SwarmClient, policy: RestartPolicy) -> None:
+    template = TaskTemplate(
+        container_spec=ContainerSpec("busybox:1.36", command=["sh", "-c", "exit 7"]), restart_policy=policy
+    )
+    await client.services.create(template, name="once")
+    with pytest.raises(TasksFailing, match="restart policy"):
+        await client.services.wait("once", timeout=60)
+
+
 async def test_a_task_no_node_can_take_ends_in_the_timeout_and_says_why(client: SwarmClient) -> None:
     template = TaskTemplate(
         container_spec=ContainerSpec("busybox:1.36"), placement=Placement(constraints=["node.labels.moon==full"])
@@ -591,7 +604,7 @@ async def test_an_update_that_is_rolled_back_is_a_failure(client: SwarmClient) -
         rollback_config=RollbackConfig(monitor=QUICK),
     )
     await client.services.update("falls-back", task_template=BAD)
-    with pytest.raises(RolledBack):
+    with pytest.raises(RolledBack, match=r"non-zero exit \(3\)"):
         await client.services.wait("falls-back", timeout=60)
     live = await client.services.inspect("falls-back")
     assert (live.spec.container.command, live.previous_spec) == (FOREVER, None)
@@ -684,6 +697,34 @@ async def test_a_long_line_is_one_line(client: SwarmClient) -> None:
     await create(client, "long", task_template=talker("head -c 40000 /dev/zero | tr '\\0' x; echo; echo end"))
     lines = await _logged(client, "long", 2)
     assert [40000, 3] == [len(line.message) for line in lines]
+
+
+@pytest.mark.parametrize("size", [16383, 16384, 16385, 32768, 40000])
+async def test_a_long_line_of_a_terminal_is_one_line(client: SwarmClient, size: int) -> None:
+    script = f"head -c {size} /dev/zero | tr '\\0' x; echo; echo end; printf 'prompt> '; exit 0"
+    template = TaskTemplate(
+        container_spec=ContainerSpec("busybox:1.36", command=["sh", "-c", script], tty=True),
+        restart_policy=RestartPolicy(condition="none"),
+    )
+    await client.services.create(template, name="wide", mode=ReplicatedJob(max_concurrent=2, total_completions=2))
+    await client.services.wait("wide", timeout=30)
+    lines = await _logged(client, "wide", 6)
+    for task in await client.services.ps("wide"):
+        of_it = [len(line.message) for line in lines if line.task_id == task.id]
+        assert of_it == [size, 3, len("prompt> ")]
+
+
+async def test_an_unfinished_long_line_is_handed_over_when_its_task_ends(client: SwarmClient) -> None:
+    template = TaskTemplate(
+        container_spec=ContainerSpec("busybox:1.36", command=["sh", "-c", "head -c 20000 /dev/zero | tr '\\0' x"]),
+        restart_policy=RestartPolicy(condition="none"),
+    )
+    await client.services.create(template, name="unfinished", mode=ReplicatedJob())
+    # An engine 20.10 that is followed from the start keeps the end of such a line to itself.
+    await client.services.wait("unfinished", timeout=30)
+    with anyio.fail_after(30):
+        async with client.services.logs("unfinished", follow=True) as lines:
+            assert 20000 == len((await anext(lines)).message)
 
 
 async def test_tail_and_since(client: SwarmClient) -> None:

@@ -103,10 +103,8 @@ from swarmkit import (
     ServiceRemoved,
     Services,
     ServiceSpec,
-    ServiceSpecWithDefaults,
     ServiceStatus,
     ServiceUpdated,
-    ServiceWithDefaults,
     SlotProgress,
     SpreadOver,
     StreamError,
@@ -415,8 +413,7 @@ async def read(client: SwarmClient) -> None:
         assert_type(service.job_status.last_execution, datetime | None)
 
     full = await client.services.inspect("web", insert_defaults=True)
-    assert_type(full, ServiceWithDefaults)
-    assert_type(full.spec, ServiceSpecWithDefaults)
+    assert_type(full, Service)
 
     assert_type(await client.services.list(), list[Service])
     await client.services.list(name="web", status=True)
