@@ -74,7 +74,7 @@ class Conflicts:
         found = await read()
         lock = self._lock(found.id)
         was_busy = lock.locked()
-        async with _held(lock, timeout):
+        async with _held(lock, None if timeout is None else timeout - (self._clock.now() - began)):
             if was_busy:
                 found = await read()
             pauses = Pauses(self._clock)
@@ -111,7 +111,7 @@ async def _held(lock: anyio.Lock, timeout: float | None) -> AsyncGenerator[None]
     with anyio.move_on_after(timeout) as waiting:
         await lock.acquire()
     if waiting.cancelled_caught:
-        raise EngineTimeout(f"other changes of the same service took more than {timeout} s; nothing was sent")
+        raise EngineTimeout("other changes of the same object took all the time; nothing was sent")
     try:
         yield
     finally:

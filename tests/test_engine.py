@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -386,6 +387,21 @@ async def test_an_engine_never_reached_fails_at_once() -> None:
     assert caught.value.reason == "missing"
     assert "unix:///run/no-such-folder/docker.sock" in str(caught.value)
     assert time.monotonic() - began < 5
+
+
+async def test_a_socket_that_this_user_may_not_use_says_so() -> None:
+    with StubEngine(always(answer([]))) as engine:
+        Path(engine.path).parent.chmod(0o755)
+        Path(engine.path).chmod(0)
+        user = os.geteuid()
+        os.seteuid(user or 65534)  # root may use every socket
+        try:
+            async with SwarmClient(engine.host) as client:
+                with pytest.raises(EngineUnreachable, match="permission denied") as caught:
+                    await client.services.list()
+        finally:
+            os.seteuid(user)
+    assert caught.value.reason == "permission"
 
 
 async def test_an_engine_that_comes_back_gets_what_was_never_sent() -> None:

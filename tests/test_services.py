@@ -8,6 +8,7 @@ import struct
 import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote
@@ -497,6 +498,34 @@ async def test_what_a_conflict_led_to_is_a_courtesy() -> None:
             with pytest.raises(OutOfSequence) as caught:
                 await client.services.update("web", version=7, labels={})
     assert (caught.value.sent, caught.value.current) == (7, None)
+
+
+async def test_a_change_that_waits_for_others_all_the_time_says_that_nothing_was_sent() -> None:
+    hold = threading.Event()
+
+    def slow(sock: socket.socket) -> None:
+        hold.wait(5)
+        sock.sendall(UPDATED)
+
+    with StubEngine(lambda request: slow if request.method == "POST" else answer(SERVICE)) as engine:
+        async with SwarmClient(engine.host) as client:
+            async with anyio.create_task_group() as group:
+                group.start_soon(partial(client.services.update, "web", labels={"n": "1"}))
+                while not any(request.method == "POST" for request in engine.received):
+                    await anyio.sleep(0.001)
+                client._engine.timeout = 0.2  # pyright: ignore[reportPrivateUsage] -- one client, two limits
+                with pytest.raises(EngineTimeout, match="nothing was sent"):
+                    await client.services.update("web", labels={"n": "2"})
+                hold.set()
+        assert len([request for request in engine.received if request.method == "POST"]) == 1
+
+
+async def test_an_answer_lost_twice_is_unknown() -> None:
+    with StubEngine(lambda request: hang_up if request.method == "POST" else answer(SERVICE)) as engine:
+        async with SwarmClient(engine.host) as client:
+            with pytest.raises(OutcomeUnknown):
+                await client.services.update("web", labels={})
+        assert len([request for request in engine.received if request.method == "POST"]) == 2
 
 
 async def test_a_lost_answer_with_nobody_to_ask_stays_unknown() -> None:
