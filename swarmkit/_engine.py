@@ -174,7 +174,7 @@ class Engine:
         self._injected = transport
         self._endpoint = None if pinned is None else Endpoint(pinned, pinned=True)
         self._reached = False
-        self._closed = False
+        self.is_closed = False
         self._loop: _Loop | None = None
 
     @overload
@@ -231,7 +231,7 @@ class Engine:
 
     async def aclose(self) -> None:
         """Close the connections. Calls under way fail with ClientClosed."""
-        self._closed = True
+        self.is_closed = True
         transport = self._injected if self._loop is None else self._loop.transport
         if transport is not None:
             await transport.aclose()
@@ -452,8 +452,8 @@ class Engine:
             error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.LocalProtocolError
         )
         if request.changes and not never_sent:
-            return OutcomeUnknown(request.method, request.path, "the client was closed" if self._closed else detail)
-        if self._closed:
+            return OutcomeUnknown(request.method, request.path, "the client was closed" if self.is_closed else detail)
+        if self.is_closed:
             return ClientClosed(f"{what}: the client was closed")
         if isinstance(error, httpx.TimeoutException):
             return EngineTimeout(f"{what}: {detail}")
@@ -467,7 +467,7 @@ class Engine:
 
     def _current_loop(self) -> _Loop:
         """What belongs to the running event loop. An earlier loop's goes, once nothing is under way on it."""
-        if self._closed:
+        if self.is_closed:
             raise ClientClosed("the client was closed")
         token = anyio.lowlevel.current_token()
         loop = self._loop
@@ -511,7 +511,7 @@ class ByteStream:
             with anyio.move_on_after(idle):
                 return await anext(self._pieces, b"")
         except _FOREIGN as error:
-            if self._engine._closed:  # pyright: ignore[reportPrivateUsage] -- the stream is a part of its engine
+            if self._engine.is_closed:
                 raise ClientClosed(f"{what}: the client was closed") from error
             raise StreamTruncated(f"{what}: the stream was cut off: {str(error) or type(error).__name__}") from error
         raise EngineTimeout(f"{what}: nothing came for {idle} s")

@@ -86,12 +86,12 @@ class LogStream:
 
     def __init__(
         self,
-        open: Callable[[], Awaitable[tuple[ByteStream, bool]]],  # noqa: A002 -- what it does
+        opener: Callable[[], Awaitable[tuple[ByteStream, bool]]],
         *,
         timestamps: bool,
         idle: float | None,
     ) -> None:
-        self._opener = open
+        self._opener = opener
         self._timestamps = timestamps
         self._idle = idle
         self._source: ByteStream | None = None

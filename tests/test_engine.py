@@ -418,7 +418,7 @@ async def test_an_engine_that_comes_back_gets_what_was_never_sent() -> None:
 
     async with client, anyio.create_task_group() as group:
         group.start_soon(partial(client.services.create, TEMPLATE, name="web"))
-        await anyio.sleep(0.1)
+        await anyio.wait_all_tasks_blocked()  # in the pause after the first attempt
         come_back()
     assert ["/v1.51/services/create"] == [request.path for request in second.received]
     second.__exit__(None, None, None)

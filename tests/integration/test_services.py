@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -610,20 +611,25 @@ async def test_an_update_that_is_rolled_back_is_a_failure(client: SwarmClient) -
     assert (live.spec.container.command, live.previous_spec) == (FOREVER, None)
 
 
-async def test_a_service_changed_or_removed_while_waiting_ends_the_wait(client: SwarmClient) -> None:
+async def test_a_service_changed_or_removed_while_waiting_ends_the_wait(
+    client: SwarmClient, caplog: pytest.LogCaptureFixture
+) -> None:
     stuck = TaskTemplate(container_spec=ContainerSpec("busybox:1.36"), placement=Placement(constraints=["node.id==x"]))
 
-    async def meanwhile(action: Any) -> None:
-        await anyio.sleep(0.5)
+    async def once_it_has_looked(action: Any) -> None:
+        caplog.clear()
+        while not any("/nodes" in record.getMessage() for record in caplog.records):
+            await anyio.sleep(0.01)
         await action()
 
+    caplog.set_level(logging.DEBUG, logger="swarmkit")
     await client.services.create(stuck, name="moving")
     async with anyio.create_task_group() as group:
-        group.start_soon(meanwhile, lambda: client.services.update("moving", labels={"a": "b"}))
+        group.start_soon(once_it_has_looked, lambda: client.services.update("moving", labels={"a": "b"}))
         with pytest.raises(Superseded):
             await client.services.wait("moving", timeout=30)
     async with anyio.create_task_group() as group:
-        group.start_soon(meanwhile, lambda: client.services.remove("moving"))
+        group.start_soon(once_it_has_looked, lambda: client.services.remove("moving"))
         with pytest.raises(ServiceRemoved):
             await client.services.wait("moving", timeout=30)
     with pytest.raises(NotFound):
