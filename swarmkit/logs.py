@@ -24,12 +24,16 @@ _OWN_DETAILS: Final = "com.docker.swarm."
 # An engine cuts longer lines into entries of this size; a shorter one is the last of its line.
 _FRAGMENT: Final = 16 * 1024
 _LINE_LIMIT: Final = 16 * 1024 * 1024
-# How each entry begins. A terminal's bytes have no frames: only this tells where one ends and another task's begins.
-_ENTRY: Final = re.compile(
-    rb"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z )?(?:[^ ,=]+=[^ ,]*,)*"
+# How each entry begins: `[timestamp ][details,]ids[,details] `. A terminal's bytes have no frames: only this tells
+# where one ends and another's begins. Found by the ids and extended backwards, so that long lines cost no more for it.
+_IDS_BEGIN: Final = b"com.docker.swarm.node.id="
+_IDS: Final = re.compile(
     rb"com\.docker\.swarm\.node\.id=\w+,com\.docker\.swarm\.service\.id=\w+,com\.docker\.swarm\.task\.id=\w+"
-    rb"(?:,[^ ,=]+=[^ ,]*)* "
+    rb"(?:,[^ ]*)? "
 )
+_STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
+_STAMP_SIZE: Final = 31
+_PAIRS: Final = re.compile(rb"(?:[^ ,=]+=[^ ,]*,)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,10 +185,28 @@ class LogStream:
 
 def _entries(line: Entry) -> Iterator[Entry]:
     """The entries that a terminal's line is made of: one, or fragments of a long line, or ends without a line's end."""
-    starts = [match.start() for match in _ENTRY.finditer(line.data)] or [0]
-    starts[0] = 0
-    for start, end in pairwise([*starts, len(line.data)]):
-        yield Entry(line.stream, line.data[start:end])
+    data, starts, message = line.data, [0], 0
+    at = data.find(_IDS_BEGIN)
+    while at >= 0:
+        if (ids := _IDS.match(data, at)) is not None:
+            if message:
+                starts.append(_start_of_entry(data, message, at))
+            message = ids.end()
+        at = data.find(_IDS_BEGIN, max(message, at + 1))
+    for start, end in pairwise([*starts, len(data)]):
+        yield Entry(line.stream, data[start:end])
+
+
+def _start_of_entry(data: bytes, message: int, ids: int) -> int:
+    """Where the entry with these ids begins, behind the message of the one before it."""
+    full = message + _FRAGMENT
+    if full <= ids and _PAIRS.fullmatch(data, full + _STAMP_SIZE * bool(_STAMP.match(data, full)), ids):
+        return full
+    start = max(data.rfind(b" ", message, ids) + 1, message)
+    if _PAIRS.fullmatch(data, start, ids) is None:
+        start = ids
+    stamp = start - _STAMP_SIZE
+    return stamp if stamp >= message and _STAMP.fullmatch(data, stamp, start) else start
 
 
 @dataclass(slots=True)
