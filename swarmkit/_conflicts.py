@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 
 from ._engine import Clock
-from .errors import EngineTimeout, NoQuorum, OutcomeUnknown, OutOfSequence, SwarmkitError
+from .errors import EngineTimeout, EngineUnreachable, NoQuorum, OutcomeUnknown, OutOfSequence, SwarmkitError
 from .models.task import ObjectVersion
 
 _BACKOFF: Final = 0.01
@@ -136,6 +136,10 @@ async def write_once(read: Callable[[], Awaitable[V]], write: Write[V, R], *, ba
             error.sent = base
             if lost is None:
                 raise
+        except (EngineUnreachable, EngineTimeout):
+            if lost is None:
+                raise
+            raise lost from None  # of this try nothing was taken, but the one before may still take effect
         try:
             now = await read()
         except SwarmkitError:

@@ -20,7 +20,7 @@ import re
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -60,7 +60,8 @@ from .versions import NEWEST, OLDEST, ApiVersion, negotiate, parse_release
 T = TypeVar("T")
 
 _log = logging.getLogger("swarmkit")
-_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
+_deadline: ContextVar[tuple[int, float] | None] = ContextVar("deadline", default=None)
+"""The task that has one deadline for several calls, and when that is. Tasks it starts inherit this: not theirs."""
 
 _BODY_LIMIT: Final = 64 * 1024 * 1024
 _ERROR_BODY_LIMIT: Final = 1024 * 1024
@@ -309,16 +310,17 @@ class Engine:
         """All calls in the block together have this time, or the client's, where each would have it for itself."""
         limit = self.timeout if isinstance(seconds, Unset) else seconds
         end = math.inf if limit is None else anyio.current_time() + limit
-        token = _deadline.set(min(end, _deadline.get()))
+        token = _deadline.set((anyio.get_current_task().id, min(end, _shared_deadline())))
         try:
             yield
         finally:
-            _deadline.reset(token)
+            with suppress(ValueError):  # the coroutine was left behind, and is closed from elsewhere
+                _deadline.reset(token)
 
     async def _within_deadline(self, request: _Request, step: Callable[[_Request], Awaitable[T]]) -> T:
         loop = self._current_loop()
         loop.calls += 1
-        limit = min(math.inf if self.timeout is None else self.timeout, _deadline.get() - anyio.current_time())
+        limit = min(math.inf if self.timeout is None else self.timeout, _shared_deadline() - anyio.current_time())
         try:
             with anyio.move_on_after(limit):
                 return await step(request)
@@ -528,6 +530,11 @@ async def _close(stream: httpx.AsyncByteStream) -> None:
     # Ours closes at once; another transport's may need the event loop, also when the caller is being cancelled.
     with anyio.CancelScope(shield=True):
         await stream.aclose()
+
+
+def _shared_deadline() -> float:
+    shared = _deadline.get()
+    return shared[1] if shared is not None and shared[0] == anyio.get_current_task().id else math.inf
 
 
 def _is_over(token: object) -> bool:
