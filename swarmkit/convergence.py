@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
 from ._engine import Clock
 from .errors import (
-    EngineTimeout,
     NotFound,
     RolledBack,
     RolloutFailed,
@@ -45,7 +44,8 @@ _ORDER: Final = {
 _RUNNING: Final = _ORDER["running"]
 _FAILED: Final = ("failed", "rejected")
 _ENDED: Final = ("complete", *_FAILED)
-_LOOKS_UNTIL_ABANDONED: Final = 5
+_BUSY: Final = ("updating", "rollback_started")
+_LOOKS_AT_A_STANDSTILL: Final = 5
 
 
 class _Seat(NamedTuple):
@@ -70,7 +70,6 @@ class Failures:
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
-        self._looks_alone: dict[_Seat, int] = {}
         self.counts: dict[_Seat, int] = {}
         self.errors: dict[str, None] = {}
 
@@ -78,15 +77,8 @@ class Failures:
         """Never count those of these tasks that have failed: the wait had not begun then."""
         self._seen.update(task.id for task in tasks if task.state in _FAILED)
 
-    def abandoned(self, place: _Seat) -> bool:
-        """No task of the seat was alive for so many looks that the manager would have made another, were it to."""
-        return self._looks_alone.get(place, 0) >= _LOOKS_UNTIL_ABANDONED
-
-    def count(self, service: Service, tasks: Sequence[Task]) -> None:
+    def count(self, service: Service, tasks: Iterable[Task]) -> None:
         """Count those of these tasks that have failed and were not counted before."""
-        alive = {seat(task, service) for task in tasks if task.state not in _ENDED}
-        dead = {seat(task, service) for task in tasks} - alive
-        self._looks_alone = {place: self._looks_alone.get(place, 0) + 1 for place in dead}
         for task in tasks:
             if task.state in _FAILED and task.id not in self._seen:
                 self._seen.add(task.id)
@@ -110,10 +102,10 @@ def judge(service: Service, tasks: Sequence[Task], nodes: Sequence[Node], failur
     seats = _best_tasks(service, current, up)
     goal = "complete" if mode.is_job else "running"
     arrived = sum(1 for task in seats.values() if task.state == goal)
-    ended = {task.node_id for task in current if task.state in _ENDED and task.node_id in staffed}
+    ended = {node for node, task in _newest_by_node(current).items() if task.state in _ENDED and node in staffed}
     wanted = _wanted(mode, len(ended | {where.node_id for where in seats}))
     phase, message = _phase(service, seats, arrived, wanted, failures.counts)
-    if phase == "updating" and (left := _left_lying(service, current, seats, wanted, failures)) is not None:
+    if phase == "updating" and (left := _left_lying(service, current, seats, wanted, staffed)) is not None:
         phase, message = (
             "failing",
             f"a task ended ({left.error or left.state}) and its restart policy leaves it at that",
@@ -203,7 +195,7 @@ def _phase(
     worst = max(failures.values(), default=0)
     if worst >= FAILURES:
         return "failing", f"a slot's tasks failed {worst} times"
-    if _one_a_node(service) and (not wanted or (status is not None and status.state == "updating")):
+    if _one_a_node(service) and (not wanted or (status is not None and status.state in _BUSY)):
         return "updating", "waiting for tasks"  # before the manager has made them all, nobody knows how many
     if arrived == wanted and len(seats) == wanted:
         return "converged", ""
@@ -212,23 +204,29 @@ def _phase(
 
 
 def _left_lying(
-    service: Service, tasks: Iterable[Task], seats: Mapping[_Seat, Task], wanted: int, failures: Failures
+    service: Service, tasks: Iterable[Task], seats: Mapping[_Seat, Task], wanted: int, staffed: set[str]
 ) -> Task | None:
-    """A task that ended before its time and that the restart policy does not replace."""
+    """A task that ended before its time, that is missed, and that its restart policy may not replace."""
     template, status, mode = service.spec.task_template, service.update_status, service.spec.mode
     policy = (template and template.restart_policy) or RestartPolicy()
-    final = {"none": _ENDED, "on-failure": ("complete",)}.get(policy.condition or "", ())
+    one_a_node, job = _one_a_node(service), mode is not None and mode.is_job
     alive = {place for place, task in seats.items() if task.state not in _FAILED}
-    if (status is not None and status.state == "updating") or (len(alive) >= wanted and not _one_a_node(service)):
+    if (status is not None and status.state in _BUSY) or (len(alive) >= wanted and not one_a_node):
         return None  # the manager is not done with making tasks, or none is missing
-    job = mode is not None and mode.is_job
+    final = {"none": _ENDED, "on-failure": ("complete",)}.get(policy.condition or "", ())
     for task in tasks:
-        place = seat(task, service)
-        if task.state not in _ENDED or place in alive or (job and task.state == "complete"):
-            continue
-        if task.state in final or (policy.max_attempts and failures.abandoned(place)):
+        missed = task.state in _ENDED and not (job and task.state == "complete") and seat(task, service) not in alive
+        if missed and (task.node_id in staffed or not one_a_node) and (task.state in final or policy.max_attempts):
             return task
     return None
+
+
+def _newest_by_node(tasks: Iterable[Task]) -> dict[str, Task]:
+    newest: dict[str, Task] = {}
+    for task in sorted(tasks, key=lambda task: task.created_at or datetime.min.replace(tzinfo=UTC)):
+        if task.node_id:
+            newest[task.node_id] = task
+    return newest
 
 
 def was_rolled_back(service: Service) -> bool:
@@ -261,6 +259,7 @@ async def follow(
     failures = Failures()
     asked_for: ServiceSpec | None = None
     good_since: float | None = None
+    standstill = 0
     last: Progress | None = None
     while True:
         try:
@@ -271,10 +270,10 @@ async def follow(
             if last is None:
                 raise
             raise _removed(last) from None
-        except EngineTimeout:
+        except SwarmkitError as error:
             if last is None or timeout is None or clock.now() - began < timeout:
                 raise
-            raise RolloutTimeout(last) from None
+            raise RolloutTimeout(last) from error
         if last is None:
             failures.pass_over(tasks)
         elif service.id != last.service_id:
@@ -284,6 +283,12 @@ async def follow(
         asked_for = asked_for or service.spec
         if service.spec != asked_for and not was_rolled_back(service):
             raise Superseded(replace(last, message="the service was changed again meanwhile"))
+        if last.phase == "failing" and max(failures.counts.values(), default=0) < FAILURES:
+            # A task is missed. For a moment that can be because the manager has not got round to replacing it.
+            standstill += 1
+            last = last if standstill >= _LOOKS_AT_A_STANDSTILL else replace(last, phase="updating")
+        else:
+            standstill = 0
         if (failed := _FAILURES_BY_PHASE.get(last.phase)) is not None:
             raise failed(last if last.errors else replace(last, errors=await _errors_of_update(service, read_tasks)))
         now = clock.now()

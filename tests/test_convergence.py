@@ -11,6 +11,7 @@ import pytest
 
 from swarmkit.convergence import Failures, follow, judge
 from swarmkit.errors import (
+    EngineError,
     EngineUnreachable,
     NotFound,
     RolledBack,
@@ -409,6 +410,44 @@ def test_a_task_that_ended_and_that_nothing_replaces_is_a_failure(
     progress = judge(a_service(mode, spec=spec, run=run), tasks, TWO)
     assert progress.phase == phase
     assert (phase == "failing") == ("restart policy" in progress.message)
+
+
+@pytest.mark.parametrize("status", ["updating", "rollback_started"])
+def test_nothing_is_missed_while_the_manager_still_makes_tasks(status: str) -> None:
+    previous: dict[str, Any] = {"PreviousSpec": {"Name": "web"}}  # a rollback by hand
+    ended = a_task("a", "failed", wanted="shutdown")
+    assert judge(a_service(replicated(1), spec=NEVER, status=status, **previous), [ended], TWO).phase == "updating"
+    service = a_service(GLOBAL, status=status, **previous)
+    assert judge(service, [a_task("a", slot=None)], TWO).phase == "updating"
+
+
+def test_a_node_that_takes_no_tasks_any_more_is_not_missed() -> None:
+    drained = nodes(n1="ready", n2="ready")
+    drained[1].spec = NodeSpec(availability="drain")
+    old = a_task("old", "failed", slot=None, node="n2", wanted="shutdown")
+    for tasks in ([a_task("a", "starting", slot=None), old], [a_task("a", "starting", slot=None)]):
+        assert judge(a_service(GLOBAL, spec=NEVER), tasks, drained).phase == "updating"
+    left = a_task("left", "shutdown", slot=None, node="n2", wanted="shutdown")
+    old.created_at, left.created_at = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    # A constraint excludes n2 now: its newest task was told to go.
+    assert judge(a_service(GLOBAL), [a_task("a", slot=None), left, old], TWO).phase == "converged"
+
+
+@pytest.mark.anyio
+async def test_a_task_that_is_missed_for_a_moment_is_no_failure() -> None:
+    service = a_service(replicated(1), spec=NEVER)
+    ended = [a_task("a", "failed", wanted="shutdown")]
+    world = World(Moment(0, ended, service), Moment(0.5, [*ended, a_task("b")], service))
+    assert (await world.follow()).progress.phase == "converged"
+
+
+@pytest.mark.anyio
+async def test_a_wait_that_cannot_read_any_more_ends_in_its_own_time() -> None:
+    world = World(Moment(0, STARTING), Moment(1, STARTING, EngineError(503, None, "busy", "GET", "/services/s1")))
+    with pytest.raises(EngineError):
+        await world.follow(timeout=5)
+    world = World(Moment(0, STARTING), Moment(1, STARTING, EngineError(503, None, "busy", "GET", "/services/s1")))
+    assert (await world.failure(RolloutTimeout, timeout=0.95)).phase == "updating"
 
 
 def test_a_task_that_ended_while_the_manager_updates_may_still_be_replaced() -> None:

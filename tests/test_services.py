@@ -520,6 +520,41 @@ async def test_a_change_that_waits_for_others_all_the_time_says_that_nothing_was
         assert len([request for request in engine.received if request.method == "POST"]) == 1
 
 
+async def test_a_lost_answer_stays_unknown_when_the_engine_is_gone_at_the_second_try() -> None:
+    def script(request: Received) -> Say:
+        if request.method == "POST":
+            return hang_up
+        if len(engine.received) > 1:
+            Path(engine.path).unlink()
+        return answer(SERVICE)
+
+    with StubEngine(script) as engine:
+        async with SwarmClient(engine.host, timeout=0.5) as client:
+            with pytest.raises(OutcomeUnknown):
+                await client.services.update("web", labels={})
+        assert ["GET", "POST", "GET"] == [request.method for request in engine.received]
+
+
+async def test_a_task_started_in_a_change_has_time_of_its_own() -> None:
+    late: list[str] = []
+
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host, timeout=0.4) as client, anyio.create_task_group() as group:
+
+            async def background() -> None:
+                await over.wait()
+                late.append((await client.services.inspect("web")).id)
+
+            def begin(spec: ServiceSpec) -> None:
+                group.start_soon(background)
+
+            over = anyio.Event()
+            await client.services.edit("web", begin)
+            await anyio.sleep(0.5)  # the time of the edit is over
+            over.set()
+    assert late == ["svc1"]
+
+
 async def test_an_answer_lost_twice_is_unknown() -> None:
     with StubEngine(lambda request: hang_up if request.method == "POST" else answer(SERVICE)) as engine:
         async with SwarmClient(engine.host) as client:
@@ -753,6 +788,18 @@ async def test_a_terminals_long_line_and_its_ends_without_a_line_are_told_apart(
     ]
     assert {"A": "x y"} == lines[0].details
     assert all(line.timestamp is not None for line in lines)
+
+
+@pytest.mark.parametrize("unit", [b"A", b"Ab9/", b"a=b,", b"abc=def;", b"com.docker.swarm.node.id="])
+async def test_a_terminals_text_is_never_taken_for_an_entry(unit: bytes) -> None:
+    text = unit * (1024 * 1024 // len(unit))
+    fragments = [text[at : at + 16 * 1024] for at in range(0, len(text), 16 * 1024)]
+    body = b"".join(PREFIX + fragment for fragment in fragments) + b"\r\n" + PREFIX + b"next\r\n"
+    with StubEngine(log_script(body, tty=True)) as engine:
+        async with SwarmClient(engine.host) as client:
+            with anyio.fail_after(30):
+                lines = await read_lines(client)
+    assert [text, b"next"] == [line.data for line in lines]
 
 
 async def test_a_fragment_that_is_not_full_ends_its_line_with_or_without_a_line_end() -> None:

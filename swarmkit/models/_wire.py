@@ -86,7 +86,10 @@ class WireModel(BaseModel):
         return cls.model_validate_json(data)
 
     def mark_with_defaults(self) -> None:
-        """Note, here and in every part, that an engine filled it up with its defaults: they must not be sent back."""
+        """Note, here and in every part, that an engine filled it up with its defaults: they must not be sent back.
+
+        What is marked equals nothing that is not.
+        """
         # Not a pydantic private attribute: those cost a Python call for each model that is ever read.
         object.__setattr__(self, "__pydantic_private__", {_WITH_DEFAULTS: True})
         for value in self.__dict__.values():

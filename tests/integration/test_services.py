@@ -898,3 +898,22 @@ async def test_a_secret_as_a_file_is_one_the_task_can_read(client: SwarmClient, 
         await client.services.remove("reads")
     finally:
         engine.docker("secret", "rm", "key")
+
+
+async def test_a_rollback_by_hand_to_a_spec_whose_tasks_once_failed_arrives(
+    client: SwarmClient, engine: Engine
+) -> None:
+    template = task_template()
+    template.restart_policy = RestartPolicy(condition="none")
+    await create(client, "again", replicas=2, task_template=template, rollback_config=RollbackConfig(monitor=QUICK))
+    for container in engine.docker("ps", "-q", "--filter", "name=again").split():
+        engine.docker("kill", container)
+    with anyio.fail_after(30):
+        while any(task.state == "running" for task in await client.services.ps("again")):
+            await anyio.sleep(0.05)
+    with pytest.raises(TasksFailing, match="restart policy"):
+        await client.services.wait("again", timeout=30)
+    await client.services.update("again", task_template=TaskTemplate(container_spec=ContainerSpec("busybox:1.37")))
+    await client.services.wait("again", timeout=30)
+    await client.services.rollback("again")
+    assert 2 == (await client.services.wait("again", timeout=30)).progress.arrived
