@@ -17,6 +17,7 @@ from swarmkit import (
     BadRequest,
     BindOptions,
     ContainerSpec,
+    ContainerStatus,
     Driver,
     EndpointSpec,
     GenericResource,
@@ -663,8 +664,12 @@ async def _lines(client: SwarmClient, name: str, **more: Any) -> list[LogLine]:
 
 async def _logged(client: SwarmClient, name: str, count: int, **more: Any) -> list[LogLine]:
     """The lines, as soon as there are that many."""
-    with anyio.fail_after(30):
-        while len(lines := await _lines(client, name, **more)) < count:
+    lines: list[LogLine] = []
+    with anyio.fail_after(60):
+        while len(lines) < count:
+            # Engines now and then never end an answer about tasks that have just ended: then ask again.
+            with anyio.move_on_after(5):
+                lines = await _lines(client, name, **more)
             await anyio.sleep(0.1)
     return lines
 
@@ -906,8 +911,9 @@ async def test_a_rollback_by_hand_to_a_spec_whose_tasks_once_failed_arrives(
     template = task_template()
     template.restart_policy = RestartPolicy(condition="none")
     await create(client, "again", replicas=2, task_template=template, rollback_config=RollbackConfig(monitor=QUICK))
-    for container in engine.docker("ps", "-q", "--filter", "name=again").split():
-        engine.docker("kill", container)
+    for task in await client.services.ps("again"):
+        container = (task.status and task.status.container_status) or ContainerStatus()
+        engine.docker("kill", container.container_id or "")
     with anyio.fail_after(30):
         while any(task.state == "running" for task in await client.services.ps("again")):
             await anyio.sleep(0.05)
