@@ -10,7 +10,7 @@ import os
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, cast
 
 from anyio.to_thread import run_sync
@@ -88,7 +88,7 @@ async def lookup(option: RegistryAuthOption, image: str, *, before: str = "") ->
     if key is None:
         return Lookup(None)
     if isinstance(option, RegistryAuth):
-        return Lookup(option if option.server else _with_server(option, key))
+        return Lookup(option if option.server else replace(option, server=key))
     found = in_config(await run_sync(_dockerconfig.read, os.environ), key)
     return found._replace(auth=RegistryAuth()) if found.auth is None and before and _key_of(before) != key else found
 
@@ -142,16 +142,6 @@ def _read_entry(entry: object, key: str) -> RegistryAuth | None:
         server=key,
     )
     return found if username or token or found.registry_token else None
-
-
-def _with_server(auth: RegistryAuth, server: str) -> RegistryAuth:
-    return RegistryAuth(
-        username=auth.username,
-        password=auth.password,
-        identity_token=auth.identity_token,
-        registry_token=auth.registry_token,
-        server=server,
-    )
 
 
 def _decoded(encoded: str) -> str:
