@@ -6,7 +6,6 @@ Must not know: what a change is.
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from weakref import WeakValueDictionary
 import anyio
 import anyio.lowlevel
 
-from ._engine import Clock
+from ._engine import Clock, Pauses
 from .errors import EngineTimeout, EngineUnreachable, NoQuorum, OutcomeUnknown, OutOfSequence, SwarmkitError
 from .models.task import ObjectVersion
 
 _BACKOFF: Final = 0.01
-_BACKOFF_LIMIT: Final = 1.0
 _TRIES: Final = 2
 
 
@@ -77,7 +75,7 @@ class Conflicts:
         async with _held(lock, None if timeout is None else timeout - (self._clock.now() - began)):
             if was_busy:
                 found = await read()
-            pauses = Pauses(self._clock)
+            pauses = Pauses(self._clock, _BACKOFF)
             conflict: OutOfSequence | None = None
             try:
                 while True:
@@ -150,16 +148,3 @@ async def write_once(read: Callable[[], Awaitable[V]], write: Write[V, R], *, ba
             return result
     assert lost is not None  # every other way leads out of the loop
     raise lost
-
-
-class Pauses:
-    """Jittered pauses, each about twice as long as the one before."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._longest = _BACKOFF
-
-    async def next(self) -> None:
-        """Wait for the next of them."""
-        self._longest = min(2 * self._longest, _BACKOFF_LIMIT)
-        await self._clock.sleep(random.uniform(0, self._longest))

@@ -100,6 +100,19 @@ class RealClock:
         await anyio.sleep(seconds)
 
 
+class Pauses:
+    """Jittered pauses before further tries, each about twice as long as the one before."""
+
+    def __init__(self, clock: Clock, shortest: float) -> None:
+        self._clock = clock
+        self._longest = shortest
+
+    async def next(self) -> None:
+        """Wait for the next of them."""
+        self._longest = min(2 * self._longest, _BACKOFF_LIMIT)
+        await self._clock.sleep(random.uniform(0, self._longest))
+
+
 def reference(value: object, kind: str) -> str:
     """The id, id prefix or name, safe to put into a path.
 
@@ -341,6 +354,7 @@ class Engine:
 
     async def _open(self, request: _Request) -> httpx.Response:
         """The answer that begins with a good status, by as many attempts as are safe."""
+        pauses = Pauses(self.clock, _BACKOFF)
         while True:
             request.attempts += 1
             request.attempt = Attempt(sent=0)
@@ -354,7 +368,7 @@ class Engine:
                 if not self._may_go_again(request, error):
                     raise
                 request.failure = error
-            await self.clock.sleep(random.uniform(0, min(_BACKOFF * 2**request.attempts, _BACKOFF_LIMIT)))
+            await pauses.next()
 
     def _may_go_again(self, request: _Request, error: SwarmkitError) -> bool:
         """Nothing was taken of it, or it only asks; and this engine has answered before, so it may come back."""
