@@ -50,7 +50,22 @@ if TYPE_CHECKING:
     from .images import ImageReference
     from .logs import LogLine, LogStream
     from .models._wire import UNSET, Unset, WireModel, cpus, parse_bytes
-    from .models.config import ConfigReference, ConfigReferenceFile, ConfigReferenceRuntime
+    from .models.common import (
+        DiscreteGenericResource,
+        Driver,
+        GenericResource,
+        NamedGenericResource,
+        ObjectVersion,
+        Platform,
+    )
+    from .models.config import (
+        Config,
+        ConfigCreated,
+        ConfigReference,
+        ConfigReferenceFile,
+        ConfigReferenceRuntime,
+        ConfigSpec,
+    )
     from .models.container import (
         AppArmorOpts,
         ContainerSpec,
@@ -62,7 +77,17 @@ if TYPE_CHECKING:
         SELinuxContext,
         Ulimit,
     )
-    from .models.filters import ServiceFilters, TaskFilters
+    from .models.endpoint import Endpoint, EndpointSpec, EndpointVirtualIP, PortConfig
+    from .models.event import Event, EventActor
+    from .models.filters import (
+        ConfigFilters,
+        EventFilters,
+        NetworkFilters,
+        NodeFilters,
+        SecretFilters,
+        ServiceFilters,
+        TaskFilters,
+    )
     from .models.mount import (
         BindOptions,
         ClusterOptions,
@@ -72,18 +97,51 @@ if TYPE_CHECKING:
         TmpfsOptions,
         VolumeOptions,
     )
-    from .models.network import NetworkAttachmentConfig
-    from .models.node import Node, NodeDescription, NodeSpec, NodeStatus
+    from .models.network import (
+        IPAM,
+        ConfigFrom,
+        EndpointIPAMConfig,
+        EndpointSettings,
+        IPAMConfig,
+        IPAMStatus,
+        Network,
+        NetworkAttachment,
+        NetworkAttachmentConfig,
+        NetworkConnectRequest,
+        NetworkContainer,
+        NetworkCreated,
+        NetworkCreateRequest,
+        NetworkDisconnectRequest,
+        NetworkPeer,
+        NetworkService,
+        NetworksPruned,
+        NetworkStatus,
+        NetworkTask,
+        SubnetStatus,
+        SwarmIPAMConfig,
+        SwarmIPAMOptions,
+        SwarmNetwork,
+        SwarmNetworkSpec,
+    )
+    from .models.node import (
+        EngineDescription,
+        ManagerStatus,
+        Node,
+        NodeCSIInfo,
+        NodeDescription,
+        NodeResources,
+        NodeSpec,
+        NodeStatus,
+        PluginDescription,
+        TLSInfo,
+        Topology,
+    )
     from .models.rollout import Progress, Rollout, SlotProgress
-    from .models.secret import SecretReference, SecretReferenceFile
+    from .models.secret import Secret, SecretCreated, SecretReference, SecretReferenceFile, SecretSpec
     from .models.service import (
-        Endpoint,
-        EndpointSpec,
-        EndpointVirtualIP,
         Global,
         GlobalJob,
         JobStatus,
-        PortConfig,
         Replicated,
         ReplicatedJob,
         RollbackConfig,
@@ -96,20 +154,45 @@ if TYPE_CHECKING:
         UpdateConfig,
         UpdateStatus,
     )
+    from .models.swarm import (
+        CAConfig,
+        ClusterInfo,
+        DispatcherConfig,
+        EncryptionConfig,
+        ExternalCA,
+        JoinTokens,
+        OrchestrationConfig,
+        RaftConfig,
+        Swarm,
+        SwarmInitRequest,
+        SwarmJoinRequest,
+        SwarmSpec,
+        SwarmUnlockKey,
+        TaskDefaults,
+    )
+    from .models.system import (
+        AddressPool,
+        ComponentVersion,
+        DistributionInspect,
+        OCIDescriptor,
+        OCIPlatform,
+        PeerNode,
+        Ping,
+        PlatformVersion,
+        PluginsInfo,
+        SwarmInfo,
+        SystemInfo,
+        SystemVersion,
+    )
     from .models.task import (
         ContainerStatus,
-        DiscreteGenericResource,
-        Driver,
-        GenericResource,
         Limits,
-        NamedGenericResource,
         NetworkAttachmentSpec,
-        ObjectVersion,
         Placement,
         PlacementPreference,
-        Platform,
         PluginPrivilege,
         PluginSpec,
+        PortStatus,
         Reservations,
         Resources,
         RestartPolicy,
@@ -117,6 +200,7 @@ if TYPE_CHECKING:
         Task,
         TaskStatus,
         TaskTemplate,
+        VolumeAttachment,
     )
     from .nodes import Nodes
     from .services import Services
@@ -128,33 +212,50 @@ _HOMES = {
     "client": "SwarmClient",
     "errors": (
         "AlreadyInSwarm BadRequest ClientClosed CredentialsError EngineError EngineTimeout EngineUnreachable "
-        "Forbidden HostError InUse InvalidReference InvalidSpec LogStreamError NameConflict NoQuorum "
-        "NotAManager NotFound OutOfSequence OutcomeUnknown PortInUse Problem ProtocolError RolledBack "
-        "RolloutFailed RolloutTimeout ServiceRemoved StreamError StreamTruncated Superseded SwarmLocked "
-        "SwarmkitError TasksFailing Unimplemented UnsupportedApiVersion UnsupportedFeature UpdatePaused"
+        "Forbidden HostError InUse InvalidReference InvalidSpec LogStreamError NameConflict NoQuorum NotAManager "
+        "NotFound OutOfSequence OutcomeUnknown PortInUse Problem ProtocolError RolledBack RolloutFailed "
+        "RolloutTimeout ServiceRemoved StreamError StreamTruncated Superseded SwarmLocked SwarmkitError "
+        "TasksFailing Unimplemented UnsupportedApiVersion UnsupportedFeature UpdatePaused"
     ),
     "images": "ImageReference",
     "logs": "LogLine LogStream",
     "models._wire": "UNSET Unset WireModel cpus parse_bytes",
-    "models.config": "ConfigReference ConfigReferenceFile ConfigReferenceRuntime",
+    "models.common": "DiscreteGenericResource Driver GenericResource NamedGenericResource ObjectVersion Platform",
+    "models.config": "Config ConfigCreated ConfigReference ConfigReferenceFile ConfigReferenceRuntime ConfigSpec",
     "models.container": (
         "AppArmorOpts ContainerSpec CredentialSpec DNSConfig Healthcheck Privileges SELinuxContext SeccompOpts Ulimit"
     ),
-    "models.filters": "ServiceFilters TaskFilters",
+    "models.endpoint": "Endpoint EndpointSpec EndpointVirtualIP PortConfig",
+    "models.event": "Event EventActor",
+    "models.filters": "ConfigFilters EventFilters NetworkFilters NodeFilters SecretFilters ServiceFilters TaskFilters",
     "models.mount": "BindOptions ClusterOptions DriverConfig ImageOptions Mount TmpfsOptions VolumeOptions",
-    "models.network": "NetworkAttachmentConfig",
-    "models.node": "Node NodeDescription NodeSpec NodeStatus",
+    "models.network": (
+        "ConfigFrom EndpointIPAMConfig EndpointSettings IPAM IPAMConfig IPAMStatus Network NetworkAttachment "
+        "NetworkAttachmentConfig NetworkConnectRequest NetworkContainer NetworkCreateRequest NetworkCreated "
+        "NetworkDisconnectRequest NetworkPeer NetworkService NetworkStatus NetworkTask NetworksPruned "
+        "SubnetStatus SwarmIPAMConfig SwarmIPAMOptions SwarmNetwork SwarmNetworkSpec"
+    ),
+    "models.node": (
+        "EngineDescription ManagerStatus Node NodeCSIInfo NodeDescription NodeResources NodeSpec NodeStatus "
+        "PluginDescription TLSInfo Topology"
+    ),
     "models.rollout": "Progress Rollout SlotProgress",
-    "models.secret": "SecretReference SecretReferenceFile",
+    "models.secret": "Secret SecretCreated SecretReference SecretReferenceFile SecretSpec",
     "models.service": (
-        "Endpoint EndpointSpec EndpointVirtualIP Global GlobalJob JobStatus PortConfig Replicated "
-        "ReplicatedJob RollbackConfig Service ServiceCreated ServiceMode ServiceSpec ServiceStatus "
-        "ServiceUpdated UpdateConfig UpdateStatus"
+        "Global GlobalJob JobStatus Replicated ReplicatedJob RollbackConfig Service ServiceCreated ServiceMode "
+        "ServiceSpec ServiceStatus ServiceUpdated UpdateConfig UpdateStatus"
+    ),
+    "models.swarm": (
+        "CAConfig ClusterInfo DispatcherConfig EncryptionConfig ExternalCA JoinTokens OrchestrationConfig "
+        "RaftConfig Swarm SwarmInitRequest SwarmJoinRequest SwarmSpec SwarmUnlockKey TaskDefaults"
+    ),
+    "models.system": (
+        "AddressPool ComponentVersion DistributionInspect OCIDescriptor OCIPlatform PeerNode Ping PlatformVersion "
+        "PluginsInfo SwarmInfo SystemInfo SystemVersion"
     ),
     "models.task": (
-        "ContainerStatus DiscreteGenericResource Driver GenericResource Limits NamedGenericResource "
-        "NetworkAttachmentSpec ObjectVersion Placement PlacementPreference Platform PluginPrivilege "
-        "PluginSpec Reservations Resources RestartPolicy SpreadOver Task TaskStatus TaskTemplate"
+        "ContainerStatus Limits NetworkAttachmentSpec Placement PlacementPreference PluginPrivilege PluginSpec "
+        "PortStatus Reservations Resources RestartPolicy SpreadOver Task TaskStatus TaskTemplate VolumeAttachment"
     ),
     "nodes": "Nodes",
     "services": "Services",
@@ -164,74 +265,124 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "IPAM",
     "UNSET",
+    "AddressPool",
     "AlreadyInSwarm",
     "ApiVersion",
     "AppArmorOpts",
     "BadRequest",
     "BindOptions",
+    "CAConfig",
     "ClientClosed",
+    "ClusterInfo",
     "ClusterOptions",
+    "ComponentVersion",
+    "Config",
+    "ConfigCreated",
+    "ConfigFilters",
+    "ConfigFrom",
     "ConfigReference",
     "ConfigReferenceFile",
     "ConfigReferenceRuntime",
+    "ConfigSpec",
     "ContainerSpec",
     "ContainerStatus",
     "CredentialSpec",
     "CredentialsError",
     "DNSConfig",
     "DiscreteGenericResource",
+    "DispatcherConfig",
+    "DistributionInspect",
     "Driver",
     "DriverConfig",
+    "EncryptionConfig",
     "Endpoint",
+    "EndpointIPAMConfig",
+    "EndpointSettings",
     "EndpointSpec",
     "EndpointVirtualIP",
+    "EngineDescription",
     "EngineError",
     "EngineTimeout",
     "EngineUnreachable",
+    "Event",
+    "EventActor",
+    "EventFilters",
+    "ExternalCA",
     "Forbidden",
     "GenericResource",
     "Global",
     "GlobalJob",
     "Healthcheck",
     "HostError",
+    "IPAMConfig",
+    "IPAMStatus",
     "ImageOptions",
     "ImageReference",
     "InUse",
     "InvalidReference",
     "InvalidSpec",
     "JobStatus",
+    "JoinTokens",
     "Limits",
     "LogLine",
     "LogStream",
     "LogStreamError",
+    "ManagerStatus",
     "Mount",
     "NameConflict",
     "NamedGenericResource",
+    "Network",
+    "NetworkAttachment",
     "NetworkAttachmentConfig",
     "NetworkAttachmentSpec",
+    "NetworkConnectRequest",
+    "NetworkContainer",
+    "NetworkCreateRequest",
+    "NetworkCreated",
+    "NetworkDisconnectRequest",
+    "NetworkFilters",
+    "NetworkPeer",
+    "NetworkService",
+    "NetworkStatus",
+    "NetworkTask",
+    "NetworksPruned",
     "NoQuorum",
     "Node",
+    "NodeCSIInfo",
     "NodeDescription",
+    "NodeFilters",
+    "NodeResources",
     "NodeSpec",
     "NodeStatus",
     "Nodes",
     "NotAManager",
     "NotFound",
+    "OCIDescriptor",
+    "OCIPlatform",
     "ObjectVersion",
+    "OrchestrationConfig",
     "OutOfSequence",
     "OutcomeUnknown",
+    "PeerNode",
+    "Ping",
     "Placement",
     "PlacementPreference",
     "Platform",
+    "PlatformVersion",
+    "PluginDescription",
     "PluginPrivilege",
     "PluginSpec",
+    "PluginsInfo",
     "PortConfig",
     "PortInUse",
+    "PortStatus",
     "Privileges",
     "Problem",
     "Progress",
     "ProtocolError",
+    "RaftConfig",
     "RegistryAuth",
     "Replicated",
     "ReplicatedJob",
@@ -245,8 +396,12 @@ __all__ = [
     "RolloutTimeout",
     "SELinuxContext",
     "SeccompOpts",
+    "Secret",
+    "SecretCreated",
+    "SecretFilters",
     "SecretReference",
     "SecretReferenceFile",
+    "SecretSpec",
     "Service",
     "ServiceCreated",
     "ServiceFilters",
@@ -260,17 +415,33 @@ __all__ = [
     "SpreadOver",
     "StreamError",
     "StreamTruncated",
+    "SubnetStatus",
     "Superseded",
+    "Swarm",
     "SwarmClient",
+    "SwarmIPAMConfig",
+    "SwarmIPAMOptions",
+    "SwarmInfo",
+    "SwarmInitRequest",
+    "SwarmJoinRequest",
     "SwarmLocked",
+    "SwarmNetwork",
+    "SwarmNetworkSpec",
+    "SwarmSpec",
+    "SwarmUnlockKey",
     "SwarmkitError",
+    "SystemInfo",
+    "SystemVersion",
+    "TLSInfo",
     "Task",
+    "TaskDefaults",
     "TaskFilters",
     "TaskStatus",
     "TaskTemplate",
     "Tasks",
     "TasksFailing",
     "TmpfsOptions",
+    "Topology",
     "Ulimit",
     "Unimplemented",
     "Unset",
@@ -279,6 +450,7 @@ __all__ = [
     "UpdateConfig",
     "UpdatePaused",
     "UpdateStatus",
+    "VolumeAttachment",
     "VolumeOptions",
     "WireModel",
     "cpus",

@@ -17,7 +17,7 @@ import anyio.lowlevel
 
 from ._engine import Clock, Pauses
 from .errors import EngineTimeout, EngineUnreachable, NoQuorum, OutcomeUnknown, OutOfSequence, SwarmkitError
-from .models.task import ObjectVersion
+from .models.common import ObjectVersion
 
 _BACKOFF: Final = 0.01
 _TRIES: Final = 2

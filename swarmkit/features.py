@@ -137,7 +137,7 @@ def applies(mark: Since, value: object) -> bool:
     """Whether this value of a marked field asks the engine for something."""
     if mark.value is not ANYTHING:
         return value == mark.value or (isinstance(value, list) and mark.value in value)
-    return mark.presence or (value != mark.idle and _does_something(value))
+    return value != mark.idle and (mark.presence or _does_something(value))
 
 
 def _does_something(value: object) -> bool:

@@ -13,10 +13,11 @@ from .features import misspelt, parts
 from .models._wire import WireModel
 from .models.config import ConfigReferenceFile
 from .models.container import ContainerSpec
+from .models.endpoint import EndpointSpec
 from .models.mount import BindOptions, Mount
 from .models.secret import SecretReferenceFile
-from .models.service import EndpointSpec, ServiceSpec
-from .models.task import TaskTemplate
+from .models.service import ServiceSpec
+from .models.task import Limits, Resources, TaskTemplate
 from .patch import diff
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[-_A-Za-z0-9]*[A-Za-z0-9])?")
@@ -81,11 +82,12 @@ def _name(name: str | None) -> Iterator[Problem]:
 
 
 def _task_template(template: TaskTemplate) -> Iterator[Problem]:
-    resources = template.resources
-    if resources is not None and resources.swap_bytes is not None:
-        limit = resources.limits.memory_bytes if resources.limits is not None else None
-        if not limit:
-            yield Problem("TaskTemplate.Resources.SwapBytes", "has no effect without a memory limit")
+    resources = template.resources or Resources()
+    limits = resources.limits or Limits()
+    if resources.swap_bytes is not None and not limits.memory_bytes:
+        yield Problem("TaskTemplate.Resources.SwapBytes", "has no effect without a memory limit")
+    if (limits.__pydantic_extra__ or {}).get("GenericResources"):
+        yield Problem("TaskTemplate.Resources.Limits.GenericResources", "engines ignore it: they can only be reserved")
     if template.container_spec is not None:
         yield from _container(template.container_spec, "TaskTemplate.ContainerSpec.")
 

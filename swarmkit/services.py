@@ -19,11 +19,12 @@ from .auth import RegistryAuthOption
 from .errors import InvalidSpec, OutOfSequence, Problem, SwarmkitError
 from .logs import LogStream, Since, since_parameter
 from .models._wire import UNSET, Unset
+from .models.common import ObjectVersion
+from .models.endpoint import EndpointSpec
 from .models.filters import LogsQuery, ServiceFilters, ServiceInspectQuery, ServiceListQuery, ServiceUpdateQuery
 from .models.network import NetworkAttachmentConfig
 from .models.rollout import Rollout
 from .models.service import (
-    EndpointSpec,
     Mode,
     Replicated,
     RollbackConfig,
@@ -34,7 +35,7 @@ from .models.service import (
     ServiceUpdated,
     UpdateConfig,
 )
-from .models.task import ObjectVersion, Task, TaskTemplate
+from .models.task import Task, TaskTemplate
 from .nodes import Nodes
 from .tasks import Tasks
 

@@ -72,7 +72,7 @@ class Since:
 
     Put on the outer `Annotated` of a model field. Below that version engines drop the field and say nothing,
     so it is refused before the request goes out. A value that would do nothing (None, False, 0, an empty string,
-    container or model, or `idle`) does not need the version; with `presence` every value but None does.
+    container or model, or `idle`) does not need the version; with `presence` every value but None and `idle` does.
     """
 
     version: ApiVersion
@@ -100,3 +100,9 @@ class Since:
         put(self, "idle", idle)
         put(self, "presence", presence)
         put(self, "release", None if release is None else parse_release(f"Docker/{release}"))
+
+    def describe(self) -> str:
+        """What it needs, in words: `API 1.41`, `API 1.45 and engine 26.1.0`, `API 1.41 for replicated-job`."""
+        value = "" if self.value is ANYTHING else f" for {self.value}"
+        engine = "" if self.release is None else f" and engine {'.'.join(map(str, self.release))}"
+        return f"API {self.version}{engine}{value}"

@@ -20,10 +20,10 @@ import pytest
 
 import swarmkit
 from swarmkit._engine import Engine, RealClock
-from swarmkit.models import filters
 from swarmkit.models._wire import WireModel
 from swarmkit.versions import ANYTHING, Since
 from tests.docs_engine import DocsEngine
+from tests.paths import QUERIES, REQUESTS, marks_below
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -291,50 +291,28 @@ def test_the_errors_page_names_every_error() -> None:
 # --- the table of gates ----------------------------------------------------------------------------------------------
 
 
-def gate_rows(model: type[WireModel], prefix: str) -> Iterator[tuple[str, Since]]:
-    """Every mark on the fields of a model and of the models in it, with its path in Docker's keys."""
-    for name, field in model.model_fields.items():
-        key = prefix + (field.alias or name)
-        for mark in field.metadata:
-            if isinstance(mark, Since):
-                yield key if mark.value is ANYTHING else f"{key}={mark.value}", mark
-        for child, many in _models_in(field.annotation):
-            yield from gate_rows(child, key + ("[]." if many else "."))
-
-
-def _models_in(annotation: Any, *, many: bool = False) -> Iterator[tuple[type[WireModel], bool]]:
-    if isinstance(annotation, type) and issubclass(annotation, WireModel):
-        yield annotation, many
-    for part in typing.get_args(annotation):
-        yield from _models_in(part, many=many or typing.get_origin(annotation) is list)
-
-
-_QUERIES: Final[dict[str, type[WireModel]]] = {
-    "services.list": filters.ServiceListQuery,
-    "services.inspect": filters.ServiceInspectQuery,
-    "services.update, rollback": filters.ServiceUpdateQuery,
-    "tasks.list": filters.TaskListQuery,
-}
-
-
 def gate_table() -> str:
     """The table of what needs which API version, as the page should have it."""
     lines = ["| Field | Needs | Asks for nothing |", "|---|---|---|"]
-    rows = list(gate_rows(swarmkit.ServiceSpec, ""))
-    for path, mark in sorted(rows, key=lambda row: (row[1].version, row[0])):
-        lines.append(_gate_line(f"`{path}`", mark))
-    lines += ["", "| Operation | Parameter | Needs | Asks for nothing |", "|---|---|---|---|"]
-    for operation, query in _QUERIES.items():
-        for path, mark in sorted(gate_rows(query, ""), key=lambda row: (row[1].version, row[0])):
-            lines.append(_gate_line(f"`{operation}` | `{path.replace('filters.', 'filter ')}`", mark))
+    lines += [_gate_line(f"`{path}`", mark) for path, mark in _sorted_marks(swarmkit.ServiceSpec)]
+    for heads, models in (("Body | Field", REQUESTS), ("Endpoint | Parameter", QUERIES)):
+        lines += ["", f"| {heads} | Needs | Asks for nothing |", "|---|---|---|---|"]
+        for endpoint, model in models.items():
+            for path, mark in _sorted_marks(model) if model is not swarmkit.ServiceSpec else ():
+                lines.append(_gate_line(f"`{endpoint}` | `{path.replace('filters.', 'filter ')}`", mark))
     return "\n".join(lines)
+
+
+def _sorted_marks(model: type[WireModel]) -> list[tuple[str, Since]]:
+    named = [(path if mark.value is ANYTHING else f"{path}={mark.value}", mark) for path, mark in marks_below(model)]
+    return sorted(named, key=lambda row: (row[1].version, row[0]))
 
 
 def _gate_line(what: str, mark: Since) -> str:
     needs = str(mark.version)
     if mark.release is not None:
         needs += ", engine " + ".".join(map(str, mark.release))
-    passes = "only None: its presence counts" if mark.presence else f"`{mark.idle}`" if mark.idle is not None else ""
+    passes = f"`{mark.idle}`" if mark.idle is not None else "only None: its presence counts" if mark.presence else ""
     return f"| {what} | {needs} | {passes} |"
 
 

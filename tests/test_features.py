@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any
 
 import pytest
 
@@ -19,8 +19,8 @@ from swarmkit.models.filters import (
     TaskListQuery,
 )
 from swarmkit.models.service import ServiceSpec
-from swarmkit.versions import ANYTHING, NEWEST, OLDEST, ApiVersion, Release, Since
-from tests.paths import data, fields_below
+from swarmkit.versions import NEWEST, OLDEST, ApiVersion, Release, Since
+from tests.paths import marks_below
 
 
 def at(version: str, maximum: str | None = None, *, release: Release | None = None, pinned: bool = False) -> Endpoint:
@@ -251,7 +251,7 @@ def test_presence_alone_means_something_for_these_fields_and_no_others() -> None
         "TaskTemplate.ContainerSpec.Configs[].Runtime",
         "TaskTemplate.Resources.SwapBytes",
         "TaskTemplate.Resources.MemorySwappiness",
-    } == {path for path, mark in marks(ServiceSpec) if mark.presence}
+    } == {path for path, mark in marks_below(ServiceSpec) if mark.presence}
 
 
 # --- newer engines ---------------------------------------------------------------------------------------------------
@@ -358,52 +358,3 @@ def test_an_endpoint_that_does_not_exist_yet_is_named_with_its_version() -> None
     error = too_old("/tasks/x/logs", ApiVersion(1, 29), at("1.24"))
 
     assert ((Problem("/tasks/x/logs", "needs API 1.29"),), ApiVersion(1, 24)) == (error.problems, error.version)
-
-
-# --- the marks, against what was measured on engines -----------------------------------------------------------------
-
-
-class Row(NamedTuple):
-    path: str
-    value: str | None
-    min: str | None
-    release: str | None
-
-
-def marks(model: type[WireModel]) -> list[tuple[str, Since]]:
-    return [(path, mark) for path, field in fields_below(model) for mark in field.metadata if isinstance(mark, Since)]
-
-
-FACTS = {Row(**row) for row in data("gates.json")}
-MARKED = {
-    Row(
-        path,
-        None if mark.value is ANYTHING else cast("str", mark.value),
-        str(mark.version),
-        None if mark.release is None else ".".join(map(str, mark.release)),
-    )
-    for path, mark in marks(ServiceSpec)
-}
-NOT_MARKED = {
-    ("TaskTemplate.ContainerSpec.Mounts[].Type", "image"): "never works: refused with the spec, at any version",
-    ("TaskTemplate.Placement.Constraints", "node.platform.os"): "inside an expression, which is the engine's to judge",
-    ("TaskTemplate.Placement.Constraints", "node.platform.arch"): "the same",
-}
-NOT_AMONG_THE_FACTS = {
-    Row("Networks[].DriverOpts", None, "1.30", None): "the same model as TaskTemplate.Networks[].DriverOpts",
-    Row("TaskTemplate.PluginSpec.env", None, "1.41", None): "in a note there: first decoded by 20.10",
-}
-
-
-def test_every_measured_gate_is_marked_as_measured() -> None:
-    needed = {row for row in FACTS if row.min != str(OLDEST)}
-
-    assert set(NOT_MARKED) == {(row.path, row.value) for row in needed - MARKED}
-
-
-def test_every_mark_is_a_measured_gate() -> None:
-    assert set(NOT_AMONG_THE_FACTS) == MARKED - FACTS
-
-
-def test_no_mark_is_as_old_as_the_oldest_version() -> None:
-    assert [] == [path for path, mark in marks(ServiceSpec) if not OLDEST < mark.version <= NEWEST]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from swarmkit.models._wire import WireModel
 from swarmkit.models.container import ContainerSpec, CredentialSpec, Healthcheck, Privileges
+from swarmkit.models.endpoint import PortConfig
 from swarmkit.models.mount import Mount
-from swarmkit.models.service import Global, PortConfig, Replicated, ServiceMode, ServiceSpec, UpdateConfig
+from swarmkit.models.service import Global, Replicated, ServiceMode, ServiceSpec, UpdateConfig
 from swarmkit.models.task import Placement, PluginSpec, Resources, TaskTemplate
 from swarmkit.patch import Change, clear, diff, merge
 from tests.paths import models_in

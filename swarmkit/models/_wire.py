@@ -7,14 +7,18 @@ Must not know: any Docker noun.
 # No `from __future__ import annotations` here or in the models: pydantic reads the annotations at run time, faster so,
 # and resolves those of `__pydantic_extra__` in the module of the subclass.
 
+import ast
 import difflib
+import inspect
 import re
+import sys
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache, partial
+from itertools import pairwise
 from operator import methodcaller
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
 
@@ -23,8 +27,11 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core import core_schema as cs
 
-_ACRONYMS: Final = {"id": "ID", "uid": "UID", "gid": "GID", "pid": "PID", "tty": "TTY", "dns": "DNS", "os": "OS",
-                    "cpus": "CPUs", "ips": "IPs"}  # fmt: skip
+from ..versions import Since
+
+_ACRONYMS: Final = {"ca": "CA", "cas": "CAs", "cpus": "CPUs", "csi": "CSI", "dns": "DNS", "gid": "GID", "id": "ID",
+                    "ip": "IP", "ipam": "IPAM", "ips": "IPs", "ipv4": "IPv4", "ipv6": "IPv6", "os": "OS", "pid": "PID",
+                    "tls": "TLS", "tty": "TTY", "uid": "UID", "url": "URL", "vip": "VIP"}  # fmt: skip
 
 
 def pascal(name: str) -> str:
@@ -72,6 +79,18 @@ class WireModel(BaseModel):
     if not TYPE_CHECKING:  # type checkers would take it for a field
         __pydantic_extra__: dict[Annotated[str, _ExtraKey()], Any]
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        # `use_attribute_docstrings` reads the sources of all models at import, which takes longer than all the rest.
+        described = handler(schema)
+        fields = handler.resolve_ref_schema(described).get("properties", {})
+        for name, field in cls.__pydantic_fields__.items():
+            for key in {name, field.alias} & fields.keys():
+                fields[key].pop("title", None)  # the key once more, in another case
+                if text := _describe(cls, name):
+                    fields[key]["description"] = text
+        return described
+
     def wire(self) -> bytes:
         """The JSON that goes to the engine: what was set, under Docker's keys."""
         return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_unset=True, warnings="error")
@@ -111,11 +130,20 @@ class WireModel(BaseModel):
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         fields = type(self).__pydantic_fields__
         for name, value in self.__dict__.items():
-            if value is not None and fields[name].repr:
-                yield name, value
+            if value is not None and (field := fields[name]).repr:
+                yield name, _Octal(value) if OCTAL in field.metadata else value
         # The values of keys we do not know may be secrets.
         for key in self.__pydantic_extra__ or ():
             yield key, ...
+
+
+class LowerCaseModel(WireModel):
+    """A JSON object whose keys are lower case on the wire, so that an unknown one cannot be told from a typo."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+    if not TYPE_CHECKING:  # type checkers would take it for a field
+        __pydantic_extra__: dict[str, Any]
 
 
 def refuse_unknown(model: type[WireModel], name: str, extra: Mapping[str, Any]) -> None:
@@ -129,6 +157,31 @@ def refuse_unknown(model: type[WireModel], name: str, extra: Mapping[str, Any]) 
         close = difflib.get_close_matches(name, model.__pydantic_fields__, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise AttributeError(f"{model.__name__} has no field {name!r}{hint}", name=name, obj=model)
+
+
+@cache
+def _field_docstrings(module: str) -> dict[tuple[str, str], str]:
+    """The line below each field of each class of a module, as far as its source is at hand."""
+    try:
+        classes = ast.parse(inspect.getsource(sys.modules[module])).body
+    except (KeyError, OSError, SyntaxError, TypeError):
+        return {}
+    return {
+        (owner.name, field.target.id): inspect.cleandoc(str(line.value.value))
+        for owner in classes
+        if isinstance(owner, ast.ClassDef)
+        for field, line in pairwise(owner.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+    }
+
+
+def _describe(model: type[WireModel], name: str) -> str:
+    """What a field is, and which API version it needs."""
+    field = model.__pydantic_fields__[name]
+    lines = (_field_docstrings(owner.__module__).get((owner.__name__, name)) for owner in model.__mro__)
+    needs = ", ".join(mark.describe() for mark in field.metadata if isinstance(mark, Since))
+    return " ".join(filter(None, [next(filter(None, lines), None), needs and f"Needs {needs}."]))
 
 
 @cache
@@ -156,6 +209,14 @@ Float = Annotated[float, Strict()]
 """A number; True and "0.5" are not."""
 Bool = Annotated[bool, Strict()]
 """True or False; 1 and "yes" are not."""
+
+OCTAL: Final = "octal"
+"""Put on the outer `Annotated` of a field that holds permission bits: a repr shows 0o444 and not 292."""
+
+
+class _Octal(int):
+    def __repr__(self) -> str:
+        return oct(self)
 
 
 # --- durations ---------------------------------------------------------------------------------------------------
@@ -217,13 +278,13 @@ def _duration_from_python(value: object) -> timedelta:
 
 class _DurationSchema:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        # Lists decode one of these several times a row. Built of C functions, no Python frame runs for a duration
-        # of whole microseconds, and so none gives the garbage collector an occasion in the middle of a long list.
+        # Lists decode several of these a row. Built of C functions that do no arithmetic on more than 30 bits beyond
+        # 2**30 µs: a Python frame, or a long multiplication, gives the garbage collector an occasion in mid-list.
         whole_microseconds = cs.chain_schema(
             [
                 cs.int_schema(strict=True, multiple_of=1000),
-                cs.no_info_plain_validator_function(cast("Any", partial(timedelta, 0, 0))),
                 cs.no_info_plain_validator_function(methodcaller("__floordiv__", 1000)),
+                cs.no_info_plain_validator_function(cast("Any", partial(timedelta, 0, 0))),
             ]
         )
         exact = cs.no_info_after_validator_function(_Nanoseconds.of, cs.int_schema(strict=True))

@@ -1,9 +1,12 @@
-"""Configs: how a service refers to one."""
+"""Configs, and how a service refers to one."""
 
 from typing import Annotated, Self
 
+from pydantic import Field
+
 from ..versions import Since
-from ._wire import Int, WireModel
+from ._wire import OCTAL, Base64, Int, WireModel
+from .common import Driver, SwarmObject
 
 
 class ConfigReferenceFile(WireModel):
@@ -15,7 +18,7 @@ class ConfigReferenceFile(WireModel):
     """Owner, a number written as a string."""
     gid: str | None = None
     """Group, a number written as a string."""
-    mode: Int | None = None
+    mode: Annotated[Int | None, OCTAL] = None
     """Permission bits, such as 0o444."""
 
 
@@ -49,3 +52,35 @@ class ConfigReference(WireModel):
         """The config as a file of its own name in the root folder, root's and readable by all unless said."""
         file = ConfigReferenceFile(name=target or config_name, uid=uid, gid=gid, mode=mode)
         return cls(file=file, config_id=config_id, config_name=config_name)
+
+
+class ConfigSpec(WireModel):
+    """What a user says about a config. Only its labels can change."""
+
+    name: str | None = None
+    """Name, unique in the swarm: at most 64 letters, digits and `-_.`."""
+    labels: dict[str, str] | None = None
+    """Labels."""
+    data: Annotated[Base64 | None, Field(repr=False)] = None
+    """Its content, up to 1,000 KiB; not shown, as it is long."""
+    templating: Annotated[Driver | None, Since("1.37")] = None
+    """How the data is filled in for each task; `golang` for Go templates. Engines refuse it below that version."""
+
+
+class Config(SwarmObject):
+    """A config as the managers keep it."""
+
+    spec: ConfigSpec
+    """What the user said."""
+
+    @property
+    def name(self) -> str:
+        """Name of the config."""
+        return self.spec.name or ""
+
+
+class ConfigCreated(WireModel):
+    """The config that was created."""
+
+    id: str
+    """Its id."""

@@ -90,6 +90,110 @@ class TaskFilters(Filters):
     """`true` for tasks made from the service's present spec; an internal filter of Docker's own tools."""
 
 
+class NodeFilters(Filters):
+    """Filters of `nodes.list`."""
+
+    id: Values = None
+    """Id, or the beginning of one."""
+    name: Values = None
+    """Host name, or the beginning of one."""
+    label: Values = None
+    """`key` or `key=value` of a label of the node's engine."""
+    node_label: Annotated[Values, Since("1.40"), Field(alias="node.label")] = None
+    """`key` or `key=value` of a label of the node."""
+    role: Values = None
+    """`manager` or `worker`."""
+    membership: Values = None
+    """`accepted` or `pending`."""
+
+
+class SecretFilters(Filters):
+    """Filters of `secrets.list`."""
+
+    id: Values = None
+    """Id, or the beginning of one."""
+    name: Values = None
+    """Name, or the beginning of one."""
+    names: Values = None
+    """Name, whole."""
+    label: Values = None
+    """`key` or `key=value` of a label."""
+
+
+class ConfigFilters(Filters):
+    """Filters of `configs.list`."""
+
+    id: Values = None
+    """Id, or the beginning of one."""
+    name: Values = None
+    """Name, or the beginning of one."""
+    label: Values = None
+    """`key` or `key=value` of a label."""
+
+
+class NetworkFilters(Filters):
+    """Filters of `networks.list`."""
+
+    id: Values = None
+    """Id, or a part of one."""
+    name: Values = None
+    """Name, or a part of one."""
+    label: Values = None
+    """`key` or `key=value` of a label."""
+    driver: Values = None
+    """Driver, such as `overlay`."""
+    type: Values = None
+    """`custom` or `builtin`."""
+    scope: Annotated[Values, Since("1.29")] = None
+    """`swarm`, `global` or `local`."""
+    dangling: Annotated[Values, Since("1.40")] = None
+    """`true` for networks that nothing uses."""
+
+
+class NetworkPruneFilters(Filters):
+    """Which unused networks are removed."""
+
+    until: Annotated[Values, Since("1.28")] = None
+    """Made before that: a timestamp, or an age such as `24h`."""
+    label: Annotated[Values, Since("1.29")] = None
+    """`key` or `key=value` of a label."""
+    not_label: Annotated[Values, Since("1.29"), Field(alias="label!")] = None
+    """`key` or `key=value` of a label that spares a network."""
+
+
+class EventFilters(Filters):
+    """Filters of events. Engines do not look at a filter they do not know, and send everything."""
+
+    type: Values = None
+    """Kind of object, such as `service`."""
+    event: Values = None
+    """What happened, such as `update`."""
+    scope: Annotated[Values, Since("1.30")] = None
+    """`swarm` or `local`."""
+    label: Values = None
+    """`key` or `key=value` of a label of the object."""
+    service: Annotated[Values, Since("1.30")] = None
+    """Id or name of a service."""
+    node: Annotated[Values, Since("1.30")] = None
+    """Id or name of a node."""
+    secret: Annotated[Values, Since("1.30")] = None
+    """Id or name of a secret."""
+    config: Annotated[Values, Since("1.31")] = None
+    """Id or name of a config."""
+    network: Values = None
+    """Id or name of a network."""
+    container: Values = None
+    """Id or name of a container."""
+    image: Values = None
+    """Image, by reference."""
+    volume: Values = None
+    """Name of a volume."""
+    plugin: Values = None
+    """Name of a plugin."""
+    daemon: Values = None
+    """Id or name of the engine."""
+
+
 class ServiceListQuery(Query):
     """Query of GET /services."""
 
@@ -127,3 +231,87 @@ class LogsQuery(Query):
     since: str | None = None
     timestamps: Bool = False
     details: Annotated[Bool, Since("1.30")] = True
+
+
+class NodeListQuery(Query):
+    """Query of GET /nodes."""
+
+    filters: NodeFilters | None = None
+
+
+class NodeUpdateQuery(Query):
+    """Query of POST /nodes/{id}/update."""
+
+    version: Int
+
+
+class NodeRemoveQuery(Query):
+    """Query of DELETE /nodes/{id}."""
+
+    force: Bool | None = None
+
+
+class SwarmUpdateQuery(Query):
+    """Query of POST /swarm/update."""
+
+    version: Int
+    rotate_worker_token: Bool | None = None
+    rotate_manager_token: Bool | None = None
+    rotate_manager_unlock_key: Annotated[Bool | None, Since("1.25")] = None
+
+
+class SwarmLeaveQuery(Query):
+    """Query of POST /swarm/leave."""
+
+    force: Bool | None = None
+
+
+class SecretListQuery(Query):
+    """Query of GET /secrets."""
+
+    filters: SecretFilters | None = None
+
+
+class SecretUpdateQuery(Query):
+    """Query of POST /secrets/{id}/update."""
+
+    version: Int
+
+
+class ConfigListQuery(Query):
+    """Query of GET /configs."""
+
+    filters: ConfigFilters | None = None
+
+
+class ConfigUpdateQuery(Query):
+    """Query of POST /configs/{id}/update."""
+
+    version: Int
+
+
+class NetworkListQuery(Query):
+    """Query of GET /networks."""
+
+    filters: NetworkFilters | None = None
+
+
+class NetworkInspectQuery(Query):
+    """Query of GET /networks/{id}."""
+
+    verbose: Annotated[Bool | None, Since("1.28")] = None
+    scope: Annotated[str | None, Since("1.31")] = None
+
+
+class NetworkPruneQuery(Query):
+    """Query of POST /networks/prune."""
+
+    filters: NetworkPruneFilters | None = None
+
+
+class EventsQuery(Query):
+    """Query of GET /events."""
+
+    since: str | None = None
+    until: str | None = None
+    filters: EventFilters | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, Self, get_args
 from pydantic import Field
 
 from ..versions import Since
-from ._wire import Bool, Int, WireModel
+from ._wire import OCTAL, Bool, Int, WireModel
 
 MountType = Literal["bind", "volume", "tmpfs", "npipe", "cluster", "image"] | str
 Propagation = Literal["private", "rprivate", "shared", "rshared", "slave", "rslave"]
@@ -54,7 +54,7 @@ class TmpfsOptions(WireModel):
 
     size_bytes: Int | None = None
     """Size limit in bytes; engines set none by default."""
-    mode: Int | None = None
+    mode: Annotated[Int | None, OCTAL] = None
     """Permission bits, such as 0o1777."""
     options: Annotated[list[list[str]] | None, Since("1.46")] = None
     """Mount flags and key-value pairs, such as [["noexec"], ["uid", "1000"]]."""

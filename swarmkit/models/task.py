@@ -1,63 +1,21 @@
 """The task template (what to run and where), its parts, and the tasks that the manager makes of it."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ..versions import Since
-from ._wire import Bool, Duration, Int, Timestamp, WireModel
+from ._wire import Bool, Duration, Int, LowerCaseModel, Timestamp, WireModel
+from .common import Driver, GenericResource, ObjectVersion, Platform, SwarmObject
 from .container import ContainerSpec
-from .network import NetworkAttachmentConfig
+from .endpoint import PortConfig
+from .network import NetworkAttachment, NetworkAttachmentConfig
 
 TaskState = (
     Literal["new", "allocated", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running",
             "complete", "shutdown", "failed", "rejected", "remove", "orphaned"] | str
 )  # fmt: skip
 """States of a task, in the order in which it goes through them."""
-
-
-class ObjectVersion(WireModel):
-    """The version index of an object: it grows with every change of the object, by the user or by the manager."""
-
-    index: Int = 0
-    """The index; an engine that leaves it out means 0."""
-
-
-class NamedGenericResource(WireModel):
-    """One particular unit of a generic resource."""
-
-    kind: str | None = None
-    """Name of the resource, such as `GPU`."""
-    value: str | None = None
-    """Name of the unit."""
-
-
-class DiscreteGenericResource(WireModel):
-    """A number of units of a generic resource."""
-
-    kind: str | None = None
-    """Name of the resource, such as `SSD`."""
-    value: Int | None = None
-    """How many."""
-
-
-class GenericResource(WireModel):
-    """A resource that a node declares itself: one named unit, or a number of units."""
-
-    named_resource_spec: NamedGenericResource | None = None
-    """One particular unit."""
-    discrete_resource_spec: DiscreteGenericResource | None = None
-    """A number of units."""
-
-    @classmethod
-    def named(cls, kind: str, value: str) -> Self:
-        """One particular unit of a resource."""
-        return cls(named_resource_spec=NamedGenericResource(kind=kind, value=value))
-
-    @classmethod
-    def discrete(cls, kind: str, value: int) -> Self:
-        """A number of units of a resource."""
-        return cls(discrete_resource_spec=DiscreteGenericResource(kind=kind, value=value))
 
 
 class Limits(WireModel):
@@ -122,15 +80,6 @@ class PlacementPreference(WireModel):
     """Spread over a label."""
 
 
-class Platform(WireModel):
-    """An operating system and architecture."""
-
-    architecture: str | None = None
-    """Architecture, such as `amd64`; empty for any."""
-    os: str | None = None
-    """Operating system, such as `linux`; empty for any."""
-
-
 class Placement(WireModel):
     """The nodes on which tasks may run."""
 
@@ -144,41 +93,29 @@ class Placement(WireModel):
     """Platforms the image runs on; any where empty."""
 
 
-class Driver(WireModel):
-    """A log driver and its options."""
-
-    name: str | None = None
-    """Name of the driver, such as `json-file`."""
-    options: Annotated[dict[str, str] | None, Field(repr=False)] = None
-    """Options of the driver; may hold credentials, so never shown."""
-
-
-class PluginPrivilege(WireModel):
+class PluginPrivilege(LowerCaseModel):
     """A privilege that a plugin is granted."""
 
-    name: Annotated[str | None, Field(alias="name")] = None
+    name: str | None = None
     """What is granted."""
-    description: Annotated[str | None, Field(alias="description")] = None
+    description: str | None = None
     """What it is for."""
-    value: Annotated[list[str] | None, Field(alias="value")] = None
+    value: list[str] | None = None
     """To which things."""
 
 
-class PluginSpec(WireModel):
-    """A plugin that a task installs, on experimental engines. Its wire keys are lower case."""
+class PluginSpec(LowerCaseModel):
+    """A plugin that a task installs, on experimental engines."""
 
-    if not TYPE_CHECKING:  # type checkers would take it for a field
-        __pydantic_extra__: dict[str, Any]
-
-    name: Annotated[str | None, Field(alias="name")] = None
+    name: str | None = None
     """Name for the plugin."""
-    remote: Annotated[str | None, Field(alias="remote")] = None
+    remote: str | None = None
     """Where it is pulled from."""
-    privileges: Annotated[list[PluginPrivilege] | None, Field(alias="privileges")] = None
+    privileges: list[PluginPrivilege] | None = None
     """Privileges it is granted."""
-    disabled: Annotated[Bool | None, Field(alias="disabled")] = None
+    disabled: Bool | None = None
     """Install it without enabling it."""
-    env: Annotated[list[str] | None, Since("1.41"), Field(alias="env", repr=False)] = None
+    env: Annotated[list[str] | None, Since("1.41"), Field(repr=False)] = None
     """Environment as `NAME=value`; may hold secrets, so never shown."""
 
 
@@ -225,6 +162,13 @@ class ContainerStatus(WireModel):
     """Exit status of that process, once it has ended."""
 
 
+class PortStatus(WireModel):
+    """The ports that a task publishes on its own node."""
+
+    ports: list[PortConfig] | None = None
+    """The ports, those chosen by the engine included."""
+
+
 class TaskStatus(WireModel):
     """Where a task is."""
 
@@ -238,21 +182,26 @@ class TaskStatus(WireModel):
     """What went wrong."""
     container_status: ContainerStatus | None = None
     """The container, once there is one."""
+    port_status: PortStatus | None = None
+    """Ports published on the node (publish mode host)."""
 
 
-class Task(WireModel):
+class VolumeAttachment(WireModel):
+    """A cluster volume that a task uses."""
+
+    id: str | None = None
+    """Id of the volume."""
+    source: str | None = None
+    """The source that the mount names."""
+    target: str | None = None
+    """Where the task finds it."""
+
+
+class Task(SwarmObject):
     """One task of a service, as the manager sees it."""
 
-    id: str
-    """Id of the task."""
-    version: ObjectVersion
-    """Version index of the task."""
     spec: TaskTemplate
     """The task template it was made from."""
-    created_at: Timestamp = None
-    """When it was made."""
-    updated_at: Timestamp = None
-    """When it last changed."""
     name: str | None = None
     """Name; engines leave it empty and make one up where they show it."""
     labels: dict[str, str] | None = None
@@ -269,6 +218,12 @@ class Task(WireModel):
     """Where the manager wants it."""
     job_iteration: ObjectVersion | None = None
     """The iteration of its job; absent in services."""
+    networks_attachments: list[NetworkAttachment] | None = None
+    """Networks it is on, with its addresses there."""
+    generic_resources: list[GenericResource] | None = None
+    """The units of generic resources it was given."""
+    volumes: list[VolumeAttachment] | None = None
+    """Cluster volumes it uses."""
 
     @property
     def state(self) -> str:

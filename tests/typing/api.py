@@ -13,31 +13,51 @@ import httpx
 
 import swarmkit
 from swarmkit import (
+    IPAM,
     UNSET,
+    AddressPool,
     AlreadyInSwarm,
     ApiVersion,
     AppArmorOpts,
     BadRequest,
     BindOptions,
+    CAConfig,
     ClientClosed,
+    ClusterInfo,
     ClusterOptions,
+    ComponentVersion,
+    Config,
+    ConfigCreated,
+    ConfigFilters,
+    ConfigFrom,
     ConfigReference,
     ConfigReferenceFile,
     ConfigReferenceRuntime,
+    ConfigSpec,
     ContainerSpec,
     ContainerStatus,
     CredentialsError,
     CredentialSpec,
     DiscreteGenericResource,
+    DispatcherConfig,
+    DistributionInspect,
     DNSConfig,
     Driver,
     DriverConfig,
+    EncryptionConfig,
     Endpoint,
+    EndpointIPAMConfig,
+    EndpointSettings,
     EndpointSpec,
     EndpointVirtualIP,
+    EngineDescription,
     EngineError,
     EngineTimeout,
     EngineUnreachable,
+    Event,
+    EventActor,
+    EventFilters,
+    ExternalCA,
     Forbidden,
     GenericResource,
     Global,
@@ -49,18 +69,38 @@ from swarmkit import (
     InUse,
     InvalidReference,
     InvalidSpec,
+    IPAMConfig,
+    IPAMStatus,
     JobStatus,
+    JoinTokens,
     Limits,
     LogLine,
     LogStream,
     LogStreamError,
+    ManagerStatus,
     Mount,
     NameConflict,
     NamedGenericResource,
+    Network,
+    NetworkAttachment,
     NetworkAttachmentConfig,
     NetworkAttachmentSpec,
+    NetworkConnectRequest,
+    NetworkContainer,
+    NetworkCreated,
+    NetworkCreateRequest,
+    NetworkDisconnectRequest,
+    NetworkFilters,
+    NetworkPeer,
+    NetworkService,
+    NetworksPruned,
+    NetworkStatus,
+    NetworkTask,
     Node,
+    NodeCSIInfo,
     NodeDescription,
+    NodeFilters,
+    NodeResources,
     Nodes,
     NodeSpec,
     NodeStatus,
@@ -68,19 +108,29 @@ from swarmkit import (
     NotAManager,
     NotFound,
     ObjectVersion,
+    OCIDescriptor,
+    OCIPlatform,
+    OrchestrationConfig,
     OutcomeUnknown,
     OutOfSequence,
+    PeerNode,
+    Ping,
     Placement,
     PlacementPreference,
     Platform,
+    PlatformVersion,
+    PluginDescription,
     PluginPrivilege,
+    PluginsInfo,
     PluginSpec,
     PortConfig,
     PortInUse,
+    PortStatus,
     Privileges,
     Problem,
     Progress,
     ProtocolError,
+    RaftConfig,
     RegistryAuth,
     Replicated,
     ReplicatedJob,
@@ -93,8 +143,12 @@ from swarmkit import (
     RolloutFailed,
     RolloutTimeout,
     SeccompOpts,
+    Secret,
+    SecretCreated,
+    SecretFilters,
     SecretReference,
     SecretReferenceFile,
+    SecretSpec,
     SELinuxContext,
     Service,
     ServiceCreated,
@@ -109,17 +163,33 @@ from swarmkit import (
     SpreadOver,
     StreamError,
     StreamTruncated,
+    SubnetStatus,
     Superseded,
+    Swarm,
     SwarmClient,
+    SwarmInfo,
+    SwarmInitRequest,
+    SwarmIPAMConfig,
+    SwarmIPAMOptions,
+    SwarmJoinRequest,
     SwarmkitError,
     SwarmLocked,
+    SwarmNetwork,
+    SwarmNetworkSpec,
+    SwarmSpec,
+    SwarmUnlockKey,
+    SystemInfo,
+    SystemVersion,
     Task,
+    TaskDefaults,
     TaskFilters,
     Tasks,
     TasksFailing,
     TaskStatus,
     TaskTemplate,
+    TLSInfo,
     TmpfsOptions,
+    Topology,
     Ulimit,
     Unimplemented,
     Unset,
@@ -128,6 +198,7 @@ from swarmkit import (
     UpdateConfig,
     UpdatePaused,
     UpdateStatus,
+    VolumeAttachment,
     VolumeOptions,
     WireModel,
     cpus,
@@ -360,6 +431,351 @@ def specs() -> ServiceSpec:
     model: WireModel = spec
     assert_type(model.wire(), bytes)
     return spec
+
+
+# --- the models of the other nouns -----------------------------------------------------------------------------------
+
+
+def nodes(node: Node, *, names: Sequence[str]) -> NodeSpec:
+    NodeFilters(
+        id=["n1"], name=[*names], label=["rack=1"], node_label=["zone"], role=["manager"], membership=["accepted"]
+    )
+    assert_type(node.id, str)
+    assert_type(node.version, ObjectVersion)
+    assert_type(node.created_at, datetime | None)
+    assert_type(node.updated_at, datetime | None)
+    assert_type(node.hostname, str)
+    assert_type(node.spec.labels, dict[str, str] | None)
+    if node.manager_status is not None:
+        assert_type(node.manager_status, ManagerStatus)
+        assert_type(node.manager_status.leader, bool | None)
+        assert_type(node.manager_status.addr, str | None)
+        reachability: str | None = node.manager_status.reachability
+        assert_type(reachability == "reachable", bool)
+    if node.status is not None:
+        state: str | None = node.status.state
+        assert_type(state == "ready", bool)
+        assert_type((node.status.addr, node.status.message), tuple[str | None, str | None])
+    if node.description is not None:
+        description = assert_type(node.description, NodeDescription)
+        assert_type(description.platform, Platform | None)
+        if description.resources is not None:
+            assert_type(description.resources, NodeResources)
+            assert_type(description.resources.nano_cpus, int | None)
+            assert_type(description.resources.memory_bytes, int | None)
+            assert_type(description.resources.generic_resources, list[GenericResource] | None)
+        if description.engine is not None:
+            assert_type(description.engine, EngineDescription)
+            assert_type(description.engine.engine_version, str | None)
+            assert_type(description.engine.labels, dict[str, str] | None)
+            for plugin in description.engine.plugins or []:
+                assert_type(plugin, PluginDescription)
+                assert_type((plugin.type, plugin.name), tuple[str | None, str | None])
+        if description.tls_info is not None:
+            assert_type(description.tls_info, TLSInfo)
+            assert_type(description.tls_info.trust_root, str | None)
+            assert_type(description.tls_info.cert_issuer_subject, bytes | None)
+            assert_type(description.tls_info.cert_issuer_public_key, bytes | None)
+        for storage in description.csi_info or []:
+            assert_type(storage, NodeCSIInfo)
+            assert_type((storage.plugin_name, storage.node_id), tuple[str | None, str | None])
+            assert_type(storage.max_volumes_per_node, int | None)
+            if storage.accessible_topology is not None:
+                assert_type(storage.accessible_topology, Topology)
+                assert_type(storage.accessible_topology.segments, dict[str, str] | None)
+    node.spec.availability = "drain"
+    node.spec.labels = {**(node.spec.labels or {}), "zone": "a"}
+    return NodeSpec(name="first", labels={"zone": "a"}, role="manager", availability="pause")
+
+
+def swarms(swarm: Swarm, key: SwarmUnlockKey) -> None:
+    assert_type(swarm.id, str)
+    assert_type(swarm.spec, SwarmSpec)
+    if swarm.join_tokens is not None:
+        assert_type(swarm.join_tokens, JoinTokens)
+        assert_type((swarm.join_tokens.worker, swarm.join_tokens.manager), tuple[str | None, str | None])
+    cluster: ClusterInfo = swarm
+    assert_type(cluster.tls_info, TLSInfo | None)
+    assert_type(cluster.root_rotation_in_progress, bool | None)
+    assert_type(cluster.default_addr_pool, list[str] | None)
+    assert_type((cluster.subnet_size, cluster.data_path_port), tuple[int | None, int | None])
+    assert_type(key.unlock_key, str | None)
+    SwarmUnlockKey(unlock_key="SWMKEY-1-key")
+    if swarm.spec.dispatcher is not None and swarm.spec.ca_config is not None:
+        assert_type(swarm.spec.dispatcher.heartbeat_period, timedelta | None)
+        assert_type(swarm.spec.ca_config.node_cert_expiry, timedelta | None)
+        assert_type(swarm.spec.ca_config.external_cas, list[ExternalCA] | None)
+        swarm.spec.ca_config.force_rotate = (swarm.spec.ca_config.force_rotate or 0) + 1
+    spec = SwarmSpec(
+        name="default",
+        labels={"team": "shop"},
+        orchestration=OrchestrationConfig(task_history_retention_limit=2),
+        raft=RaftConfig(
+            snapshot_interval=10_000,
+            keep_old_snapshots=0,
+            log_entries_for_slow_followers=500,
+            election_tick=10,
+            heartbeat_tick=1,
+        ),
+        dispatcher=DispatcherConfig(heartbeat_period=timedelta(seconds=5)),
+        ca_config=CAConfig(
+            node_cert_expiry=timedelta(days=90),
+            external_cas=[
+                ExternalCA(protocol="cfssl", url="https://ca.example", options={"token": "t"}, ca_cert="PEM")
+            ],
+            signing_ca_cert="PEM",
+            signing_ca_key="PEM",
+            force_rotate=1,
+        ),
+        task_defaults=TaskDefaults(log_driver=Driver(name="json-file", options={"max-size": "10m"})),
+        encryption_config=EncryptionConfig(auto_lock_managers=True),
+    )
+    SwarmInitRequest()
+    SwarmInitRequest(
+        listen_addr="0.0.0.0:2377",
+        advertise_addr="10.0.0.1",
+        data_path_addr="eth1",
+        data_path_port=4789,
+        default_addr_pool=["10.20.0.0/16"],
+        subnet_size=26,
+        force_new_cluster=False,
+        spec=spec,
+        auto_lock_managers=True,
+        availability="active",
+    )
+    SwarmJoinRequest(
+        listen_addr="0.0.0.0:2377",
+        advertise_addr="10.0.0.2",
+        data_path_addr="eth1",
+        remote_addrs=["10.0.0.1:2377"],
+        join_token="SWMTKN-1-token",
+        availability="drain",
+    )
+
+
+def secrets(secret: Secret, created: SecretCreated) -> SecretSpec:
+    SecretFilters(id=["s1"], name=["db"], names=["db_password"], label=["team=shop"])
+    assert_type((secret.id, secret.name), tuple[str, str])
+    assert_type(secret.version.index, int)
+    assert_type(secret.spec, SecretSpec)
+    assert_type(secret.spec.labels, dict[str, str] | None)
+    assert_type(secret.spec.data, bytes | None)
+    assert_type(created.id, str)
+    assert_type(SecretReference.as_file(created.id, secret.name, uid="33", mode=0o400), SecretReference)
+    SecretSpec(name="outside", driver=Driver(name="vault", options={"path": "db"}))
+    return SecretSpec(name="db", labels={"team": "shop"}, data=b"hunter2", templating=Driver(name="golang"))
+
+
+def configs(config: Config, created: ConfigCreated) -> ConfigSpec:
+    ConfigFilters(id=["c1"], name=["shop"], label=["team=shop"])
+    assert_type((config.id, config.name), tuple[str, str])
+    assert_type(config.updated_at, datetime | None)
+    assert_type(config.spec, ConfigSpec)
+    assert_type(config.spec.data, bytes | None)
+    assert_type(created.id, str)
+    assert_type(ConfigReference.as_file(created.id, config.name, target="/etc/shop.conf"), ConfigReference)
+    return ConfigSpec(name="shop", labels={"team": "shop"}, data=b"a=1", templating=Driver(name="golang"))
+
+
+def networks(network: Network, created: NetworkCreated, pruned: NetworksPruned) -> NetworkCreateRequest:
+    NetworkFilters(
+        id=["n1"],
+        name=["backend"],
+        label=["team=shop"],
+        driver=["overlay"],
+        type=["custom"],
+        scope=["swarm"],
+        dangling=["true"],
+    )
+    assert_type((created.id, created.warning), tuple[str, str])
+    assert_type(pruned.networks_deleted, list[str] | None)
+    assert_type(network.id, str)
+    assert_type((network.name, network.driver), tuple[str | None, str | None])
+    assert_type(network.created, datetime | None)
+    scope: str | None = network.scope
+    assert_type(scope == "swarm", bool)
+    assert_type((network.internal, network.attachable, network.ingress), tuple[bool | None, bool | None, bool | None])
+    assert_type(
+        (network.enable_ipv4, network.enable_ipv6, network.config_only), tuple[bool | None, bool | None, bool | None]
+    )
+    assert_type(network.ipam, IPAM | None)
+    assert_type(network.config_from, ConfigFrom | None)
+    assert_type(network.options, dict[str, str] | None)
+    assert_type(network.labels, dict[str, str] | None)
+    for container in (network.containers or {}).values():
+        assert_type(container, NetworkContainer)
+        assert_type((container.name, container.endpoint_id), tuple[str | None, str | None])
+        assert_type(container.mac_address, str | None)
+        assert_type((container.ipv4_address, container.ipv6_address), tuple[str | None, str | None])
+    for peer in network.peers or []:
+        assert_type(peer, NetworkPeer)
+        assert_type((peer.name, peer.ip), tuple[str | None, str | None])
+    for service in (network.services or {}).values():
+        assert_type(service, NetworkService)
+        assert_type((service.vip, service.local_lb_index), tuple[str | None, int | None])
+        assert_type(service.ports, list[str] | None)
+        for task in service.tasks or []:
+            assert_type(task, NetworkTask)
+            assert_type((task.name, task.endpoint_id, task.endpoint_ip), tuple[str | None, str | None, str | None])
+            assert_type(task.info, dict[str, str] | None)
+    if network.status is not None and network.status.ipam is not None:
+        assert_type(network.status, NetworkStatus)
+        assert_type(network.status.ipam, IPAMStatus)
+        for subnet in (network.status.ipam.subnets or {}).values():
+            assert_type(subnet, SubnetStatus)
+            assert_type((subnet.ips_in_use, subnet.dynamic_ips_available), tuple[int | None, int | None])
+    NetworkConnectRequest(
+        container="c1",
+        endpoint_config=EndpointSettings(
+            ipam_config=EndpointIPAMConfig(
+                ipv4_address="10.0.9.7", ipv6_address="fd00::7", link_local_ips=["169.254.34.68"]
+            ),
+            links=["db:database"],
+            aliases=["web"],
+            driver_opts={"com.example": "1"},
+            gw_priority=10,
+            mac_address="02:42:0a:00:09:07",
+        ),
+    )
+    NetworkDisconnectRequest(container="c1", force=True)
+    NetworkCreateRequest(name="settings", config_only=True, ipam=IPAM(config=[IPAMConfig(subnet="10.0.8.0/24")]))
+    return NetworkCreateRequest(
+        name="backend",
+        driver="overlay",
+        scope="swarm",
+        enable_ipv4=True,
+        enable_ipv6=False,
+        ipam=IPAM(
+            driver="default",
+            options={"com.example": "1"},
+            config=[
+                IPAMConfig(
+                    subnet="10.0.9.0/24",
+                    ip_range="10.0.9.128/25",
+                    gateway="10.0.9.1",
+                    auxiliary_addresses={"router": "10.0.9.2"},
+                )
+            ],
+        ),
+        internal=False,
+        attachable=True,
+        ingress=False,
+        config_only=False,
+        config_from=ConfigFrom(network="settings"),
+        options={"encrypted": ""},
+        labels={"team": "shop"},
+        check_duplicate=True,
+    )
+
+
+def attachments(task: Task) -> None:
+    for attachment in task.networks_attachments or []:
+        assert_type(attachment, NetworkAttachment)
+        assert_type(attachment.addresses, list[str] | None)
+        if attachment.network is None:
+            continue
+        network = assert_type(attachment.network, SwarmNetwork)
+        assert_type((network.id, network.version.index), tuple[str, int])
+        assert_type(network.driver_state, Driver | None)
+        if network.spec is not None:
+            assert_type(network.spec, SwarmNetworkSpec)
+            assert_type((network.spec.name, network.spec.ingress), tuple[str | None, bool | None])
+            assert_type(network.spec.driver_configuration, Driver | None)
+        if network.ipam_options is not None:
+            assert_type(network.ipam_options, SwarmIPAMOptions)
+            assert_type(network.ipam_options.driver, Driver | None)
+            for subnet in network.ipam_options.configs or []:
+                assert_type(subnet, SwarmIPAMConfig)
+                assert_type((subnet.subnet, subnet.range, subnet.gateway), tuple[str | None, str | None, str | None])
+    for volume in task.volumes or []:
+        assert_type(volume, VolumeAttachment)
+        assert_type((volume.id, volume.source, volume.target), tuple[str | None, str | None, str | None])
+    if task.status is not None and task.status.port_status is not None:
+        assert_type(task.status.port_status, PortStatus)
+        assert_type(task.status.port_status.ports, list[PortConfig] | None)
+    assert_type(task.generic_resources, list[GenericResource] | None)
+    assert_type(task.job_iteration, ObjectVersion | None)
+
+
+def events(event: Event) -> None:
+    EventFilters(
+        type=["service"],
+        event=["update"],
+        scope=["swarm"],
+        label=["team=shop"],
+        service=["web"],
+        node=["n1"],
+        secret=["db"],
+        config=["shop"],
+        network=["backend"],
+        container=["c1"],
+        image=["nginx"],
+        volume=["data"],
+        plugin=["p"],
+        daemon=["d"],
+    )
+    kind: str | None = event.type
+    assert_type(kind == "service", bool)
+    assert_type(event.action, str | None)
+    if event.actor is not None:
+        assert_type(event.actor, EventActor)
+        assert_type(event.actor.id, str | None)
+        assert_type(event.actor.attributes, dict[str, str] | None)
+    scope: str | None = event.scope
+    assert_type(scope == "swarm", bool)
+    assert_type((event.time, event.time_nano), tuple[int | None, int | None])
+    assert_type((event.status, event.id, event.from_), tuple[str | None, str | None, str | None])
+    Event(
+        type="service", action="update", actor=EventActor(id="s1", attributes={"name": "web"}), time=1, time_nano=10**9
+    )
+
+
+def system(info: SystemInfo, version: SystemVersion, ping: Ping, image: DistributionInspect) -> None:
+    assert_type((ping.api_version, ping.server, ping.os_type), tuple[str | None, str | None, str | None])
+    assert_type((ping.builder_version, ping.swarm), tuple[str | None, str | None])
+    assert_type(ping.experimental, bool | None)
+    assert_type(ping.is_manager, bool | None)
+    assert_type(Ping.of({"Api-Version": "1.51"}), Ping)
+    assert_type(Ping.of(httpx.Headers({"Api-Version": "1.51"})), Ping)
+
+    assert_type(
+        (version.version, version.api_version, version.min_api_version), tuple[str | None, str | None, str | None]
+    )
+    assert_type(version.platform, PlatformVersion | None)
+    for component in version.components or []:
+        assert_type(component, ComponentVersion)
+        assert_type((component.name, component.version), tuple[str | None, str | None])
+        assert_type(component.details, dict[str, str] | None)
+
+    assert_type((info.id, info.name, info.server_version), tuple[str | None, str | None, str | None])
+    assert_type((info.ncpu, info.mem_total), tuple[int | None, int | None])
+    assert_type(info.system_time, datetime | None)
+    assert_type(info.labels, list[str] | None)
+    if info.plugins is not None:
+        assert_type(info.plugins, PluginsInfo)
+        assert_type(info.plugins.network, list[str] | None)
+    for pool in info.default_address_pools or []:
+        assert_type(pool, AddressPool)
+        assert_type((pool.base, pool.size), tuple[str | None, int | None])
+    if info.swarm is not None:
+        assert_type(info.swarm, SwarmInfo)
+        assert_type((info.swarm.node_id, info.swarm.node_addr), tuple[str | None, str | None])
+        assert_type((info.swarm.control_available, info.swarm.error), tuple[bool | None, str | None])
+        assert_type((info.swarm.nodes, info.swarm.managers), tuple[int | None, int | None])
+        assert_type(info.swarm.cluster, ClusterInfo | None)
+        state: str | None = info.swarm.local_node_state
+        assert_type(state == "active", bool)
+        for manager in info.swarm.remote_managers or []:
+            assert_type(manager, PeerNode)
+            assert_type((manager.node_id, manager.addr), tuple[str | None, str | None])
+
+    assert_type(image.descriptor, OCIDescriptor)
+    assert_type((image.descriptor.digest, image.descriptor.media_type), tuple[str | None, str | None])
+    assert_type((image.descriptor.size, image.descriptor.data), tuple[int | None, bytes | None])
+    for platform in image.platforms or []:
+        assert_type(platform, OCIPlatform)
+        assert_type((platform.os, platform.architecture, platform.variant), tuple[str | None, str | None, str | None])
+        assert_type((platform.os_version, platform.os_features), tuple[str | None, list[str] | None])
 
 
 # --- services --------------------------------------------------------------------------------------------------------
