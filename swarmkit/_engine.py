@@ -12,26 +12,28 @@ Owns: those steps, the clock, and the one translation of foreign exceptions. Mus
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import logging
 import math
 import random
 import re
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol, TypeVar, overload
+from typing import Any, Final, Protocol, TypeGuard, TypeVar, overload
 from urllib.parse import quote, urlencode
 
 import anyio
 import anyio.lowlevel
 import httpx
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, from_json
 
 from . import features
 from ._hosts import Address
@@ -119,7 +121,7 @@ def reference(value: object, kind: str) -> str:
     Raises:
         InvalidReference: it is none, and could address something else.
     """
-    if not isinstance(value, str) or _REFERENCE.fullmatch(value) is None:
+    if not _is_reference(value):
         raise InvalidReference(f"not an id or name of a {kind}: {str(value)[:80]!r}")
     return value
 
@@ -256,7 +258,7 @@ class Engine:
         """The engine and the API version to speak with it: agreed on by one GET /_ping, shared by the first callers.
 
         A failed negotiation is the failure of all who shared it, and is not remembered. None is made where the version
-        is pinned.
+        is pinned: what else there is to know of the engine, its answers tell.
         """
         loop = self._current_loop()
         while self._endpoint is None:
@@ -288,10 +290,14 @@ class Engine:
 
         return await self._within_deadline(_Request("GET", "/_ping"), agree)
 
-    async def _negotiate(self) -> Endpoint:
+    async def _ping(self) -> httpx.Response:
         request = _Request("GET", "/_ping")
         response = await self._send(request, None)
         await self._body(response, request)
+        return response
+
+    async def _negotiate(self) -> Endpoint:
+        response = await self._ping()
         text = response.headers.get("Api-Version", "")
         try:
             maximum = ApiVersion.parse(text)
@@ -362,6 +368,9 @@ class Engine:
                 endpoint = await self.endpoint()
                 if endpoint.version < request.since:
                     raise features.too_old(request.path, request.since, endpoint)
+                if endpoint.maximum is None and features.depend_on_engine((request.query, request.body)):
+                    await self._ping()
+                    endpoint = await self.endpoint()
                 version = features.check((request.query, request.body), endpoint)
                 return await self._send(request, version)
             except SwarmkitError as error:
@@ -615,11 +624,28 @@ _adapters: dict[Any, TypeAdapter[Any]] = {}
 def _decode(into: type[T], content: bytes, request: _Request) -> T:
     adapter: TypeAdapter[T] = _adapters.get(into) or _adapters.setdefault(into, TypeAdapter(into))
     try:
-        return adapter.validate_json(content)
+        with _no_collection():
+            return adapter.validate_json(content)
     except ValidationError as error:
-        wrong = _places(error)
+        wrong = _places(error, content)
     # Raised out here, so that the error does not carry pydantic's along, which holds what the engine said.
     raise _unexpected(request, f"not the answer that is expected ({wrong})")
+
+
+@contextmanager
+def _no_collection() -> Generator[None]:
+    """Let the garbage collector wait for the end of a call into C, as Python does by itself from 3.12 on.
+
+    Before that, it goes through all of a long list, and all of the host's objects, ten times while the list is built.
+    """
+    pause = sys.version_info < (3, 12) and gc.isenabled()
+    if pause:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pause:
+            gc.enable()
 
 
 def _unexpected(request: _Request, what: str) -> SwarmkitError:
@@ -629,8 +655,25 @@ def _unexpected(request: _Request, what: str) -> SwarmkitError:
     return ProtocolError(f"{request.method} {request.path}: {what}")
 
 
-def _places(error: ValidationError) -> str:
+def _places(error: ValidationError, content: bytes) -> str:
     """Where an answer is wrong, never what stands there: answers hold environments and labels."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[:3]
-    places = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in first)
+    places = "; ".join(f"{_place(one['loc'], content)}: {one['msg']}" for one in first)
     return f"{error.error_count()} errors: {places}"
+
+
+def _place(loc: tuple[int | str, ...], content: bytes) -> str:
+    """The path of one error; in a list, with the id and name of the object that it is in."""
+    path = ".".join(map(str, loc)) or "body"
+    if not (loc and isinstance(loc[0], int)):
+        return path
+    found: dict[str, Any] = from_json(content)[loc[0]]
+    try:
+        names = [found.get("ID") or found["Id"], found.get("Name") or found["Spec"]["Name"]]
+    except (AttributeError, KeyError, TypeError):
+        return path
+    return f"{path} of {' '.join(name for name in names if _is_reference(name))}"
+
+
+def _is_reference(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and _REFERENCE.fullmatch(value) is not None

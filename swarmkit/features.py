@@ -64,6 +64,15 @@ def check(models: tuple[WireModel | None, ...], endpoint: Endpoint) -> ApiVersio
     return version
 
 
+def depend_on_engine(models: tuple[WireModel | None, ...]) -> bool:
+    """Whether to judge these models more has to be known of the engine than the API version it is spoken to in."""
+    outgoing = [model for model in models if model is not None]
+    return any(
+        any(_unknown(model, "")) or any(need.mark.release is not None for need in _needs(model, ""))
+        for model in outgoing
+    )
+
+
 def too_old(what: str, since: ApiVersion, endpoint: Endpoint) -> UnsupportedFeature:
     """The error for an operation that the version in use does not have at all."""
     return UnsupportedFeature([Problem(what, f"needs API {since}")], endpoint.version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import os
 import threading
@@ -31,6 +32,7 @@ from swarmkit import (
     OutcomeUnknown,
     ProtocolError,
     Service,
+    ServiceSpec,
     SwarmClient,
     SwarmkitError,
     TaskTemplate,
@@ -253,6 +255,29 @@ async def test_keys_of_a_newer_engine_cannot_go_out_at_a_pinned_version() -> Non
             with pytest.raises(UnsupportedFeature) as caught:
                 await client.services.update("web", labels={"tier": "back"})
     assert {"FutureKey", "TaskTemplate.Placement.FutureWish"} == {problem.path for problem in caught.value.problems}
+
+
+@pytest.mark.parametrize(
+    ("spec", "release", "refused"),
+    [
+        ({"Name": "a", "FutureKey": 1}, "28.5.2", "FutureKey"),
+        (
+            {"Name": "a", "TaskTemplate": {"ContainerSpec": {"Image": "a", "Healthcheck": {"StartInterval": 10**9}}}},
+            "25.0.0",
+            "TaskTemplate.ContainerSpec.Healthcheck.StartInterval",
+        ),
+    ],
+)
+async def test_a_pinned_client_asks_first_where_its_version_does_not_settle_it(
+    spec: dict[str, Any], release: str, refused: str
+) -> None:
+    pong = answer(api="1.60", headers={"Server": f"Docker/{release} (linux)"})
+    with StubEngine(always(CREATED), ping=lambda: pong) as engine:
+        async with SwarmClient(engine.host, registry_auth=None, api_version="1.56") as client:
+            with pytest.raises(UnsupportedFeature) as caught:
+                await client.services.create(ServiceSpec.from_wire(json.dumps(spec)))
+        assert engine.received == []
+    assert [refused] == [problem.path for problem in caught.value.problems]
 
 
 async def test_a_mark_beyond_what_is_known_goes_out_at_the_engines_version(monkeypatch: pytest.MonkeyPatch) -> None:
