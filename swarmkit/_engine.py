@@ -33,7 +33,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json
+from pydantic_core import from_json
 
 from . import features
 from ._hosts import Address
@@ -600,13 +600,11 @@ def _parameters(query: Query) -> list[tuple[str, str]]:
 def _encode(body: WireModel) -> bytes:
     try:
         content = body.wire()
-        if _REPLACEMENT not in content or _is_text(body):
-            return content
-    except PydanticSerializationError:
-        pass
-    # Raised out here, so that the error does not carry pydantic's along, which shows the value.
-    reason = "text with half of a surrogate pair, or a value put in past validation, as by model_copy(update=...)"
-    raise InvalidSpec([Problem("", f"the {type(body).__name__} holds what JSON cannot say: {reason}")])
+    except ValueError as error:
+        raise InvalidSpec([Problem("", str(error))]) from None
+    if _REPLACEMENT not in content or _is_text(body):
+        return content
+    raise InvalidSpec([Problem("", f"the {type(body).__name__} holds text with half of a surrogate pair")])
 
 
 def _is_text(body: WireModel) -> bool:

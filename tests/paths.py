@@ -82,6 +82,7 @@ def data(name: str) -> Any:
 
 def fields_below(model: type[WireModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Every field below a model with its wire path, `[]` behind lists and `{}` behind mappings."""
+    model.model_rebuild()  # before it is built, pydantic 2.11 knows no alias
     for name, field in model.model_fields.items():
         path = prefix + (field.alias or name)
         yield path, field

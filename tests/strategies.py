@@ -53,6 +53,7 @@ def wire_values(annotation: Any) -> st.SearchStrategy[Any]:
 @cache
 def wire_objects(model: type[WireModel]) -> st.SearchStrategy[dict[str, Any]]:
     """An object with what the model needs, some of its other fields, and perhaps a key it does not know."""
+    model.model_rebuild()  # before it is built, pydantic 2.11 knows no alias
     needed = {field.alias or name for name, field in model.model_fields.items() if field.is_required()}
     fields = {field.alias or name: wire_values(field.annotation) for name, field in model.model_fields.items()}
     known = st.lists(st.sampled_from(sorted(fields)), max_size=4, unique=True) if fields else st.just(list[str]())

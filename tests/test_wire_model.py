@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
 from swarmkit.models._wire import WireModel, cpus, nanoseconds, parse_bytes
 from swarmkit.models.common import Driver, GenericResource
@@ -309,12 +308,12 @@ def test_a_value_of_the_wrong_type_never_reaches_the_wire() -> None:
     spec = ServiceSpec(name="web", labels={})
     labels: dict[str, Any] = untyped(spec.labels)
     labels["a"] = 1
-    with pytest.raises(PydanticSerializationError):
+    with pytest.raises(ValueError, match="past validation"):
         spec.wire()
 
     other = ServiceSpec(name="web")
     vars(other)["name"] = 5
-    with pytest.raises(PydanticSerializationError):
+    with pytest.raises(ValueError, match="past validation"):
         other.wire()
 
 

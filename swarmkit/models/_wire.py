@@ -14,6 +14,7 @@ import re
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticSerializationError
 from pydantic_core import core_schema as cs
 
 from ..versions import Since
@@ -72,7 +73,8 @@ class WireModel(BaseModel):
         extra="allow",
         hide_input_in_errors=True,
         allow_inf_nan=False,  # JSON has no word for them: they would go out as null, which is the engine's default
-        defer_build=True,
+        # Deferred, but not `is True`: what others build around a model, as FastAPI around a body, is built at once.
+        defer_build=cast("bool", 1),
         protected_namespaces=(),
     )
 
@@ -92,8 +94,21 @@ class WireModel(BaseModel):
         return described
 
     def wire(self) -> bytes:
-        """The JSON that goes to the engine: what was set, under Docker's keys."""
-        return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_unset=True, warnings="error")
+        """The JSON that goes to the engine: what was set, under Docker's keys.
+
+        Raises:
+            ValueError: it holds what JSON cannot say.
+        """
+        return self._json(exclude_unset=True)
+
+    def _json(self, *, exclude_unset: bool = False, exclude_none: bool = False) -> bytes:
+        with suppress(PydanticSerializationError):
+            return self.__pydantic_serializer__.to_json(
+                self, by_alias=True, exclude_unset=exclude_unset, exclude_none=exclude_none, warnings="error"
+            )
+        # Raised out here, so that the error does not carry pydantic's along, which shows the value.
+        reason = "text with half of a surrogate pair, or a value put in past validation, as by model_copy(update=...)"
+        raise ValueError(f"the {type(self).__name__} holds what JSON cannot say: {reason}")
 
     @classmethod
     def from_wire(cls, data: bytes | str) -> Self:
@@ -138,12 +153,12 @@ class WireModel(BaseModel):
 
 
 class LowerCaseModel(WireModel):
-    """A JSON object whose keys are lower case on the wire, so that an unknown one cannot be told from a typo."""
+    """A JSON object whose keys are lower case on the wire: an unknown one cannot be told from a misspelt field."""
 
     model_config = ConfigDict(alias_generator=None)
 
     if not TYPE_CHECKING:  # type checkers would take it for a field
-        __pydantic_extra__: dict[str, Any]
+        __pydantic_extra__: dict[Annotated[str, "any"], Any]  # pydantic 2.11 passes over a plain `str`
 
 
 def refuse_unknown(model: type[WireModel], name: str, extra: Mapping[str, Any]) -> None:
@@ -167,12 +182,12 @@ def _field_docstrings(module: str) -> dict[tuple[str, str], str]:
     except (KeyError, OSError, SyntaxError, TypeError):
         return {}
     return {
-        (owner.name, field.target.id): inspect.cleandoc(str(line.value.value))
+        (owner.name, field.target.id): inspect.cleandoc(line.value.value)
         for owner in classes
         if isinstance(owner, ast.ClassDef)
         for field, line in pairwise(owner.body)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+        if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
     }
 
 

@@ -37,7 +37,7 @@ class Filters(WireModel):
 
     def wire(self) -> bytes:
         """The JSON that goes into the query: engines would take a null for no condition at all."""
-        return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_none=True, warnings="error")
+        return self._json(exclude_none=True)
 
 
 def _texts(value: Any) -> list[Any]:

@@ -43,8 +43,8 @@ class IPAM(WireModel):
 
     driver: str | None = None
     """Address driver; engines default to `default`."""
-    options: dict[str, str] | None = None
-    """Options of that driver."""
+    options: Annotated[dict[str, str] | None, Field(repr=False)] = None
+    """Options of that driver; may hold credentials, so never shown."""
     config: list[IPAMConfig] | None = None
     """Subnets."""
 
