@@ -7,6 +7,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._tls import TLSConfig
     from .auth import RegistryAuth
     from .client import SwarmClient
     from .errors import (
@@ -208,6 +209,7 @@ if TYPE_CHECKING:
     from .versions import ApiVersion
 
 _HOMES = {
+    "_tls": "TLSConfig",
     "auth": "RegistryAuth",
     "client": "SwarmClient",
     "errors": (
@@ -432,6 +434,7 @@ __all__ = [
     "SwarmkitError",
     "SystemInfo",
     "SystemVersion",
+    "TLSConfig",
     "TLSInfo",
     "Task",
     "TaskDefaults",

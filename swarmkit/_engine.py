@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final, Protocol, TypeGuard, TypeVar, overload
 from urllib.parse import quote, urlencode
 
@@ -37,7 +38,7 @@ from pydantic_core import from_json
 
 from . import features
 from ._hosts import Address
-from ._transport import Attempt, EngineTransport
+from ._transport import Attempt, Body, EngineTransport, left
 from .errors import (
     ClientClosed,
     EngineError,
@@ -75,6 +76,7 @@ _LOST_STATUSES: Final = (502, 504)
 """What a gateway says when it got no answer; engines themselves never do."""
 _FOREIGN: Final = (httpx.HTTPError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 """What a transport raises for what the engine or the network did."""
+_ENGINE_HEADERS: Final = (b"api-version", b"server")
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -137,6 +139,9 @@ class _Request:
     headers: Mapping[str, str] | None = None
     since: ApiVersion = OLDEST
     stream: bool = False
+    began: float = field(default_factory=time.monotonic)
+    deadline: float = math.inf
+    """The moment on the monotonic clock that it must not outlast."""
     attempt: Attempt = field(default_factory=lambda: Attempt(sent=0))
     attempts: int = 0
     failure: SwarmkitError | None = None
@@ -189,7 +194,15 @@ class Engine:
         self._max_connections = max_connections
         self._injected = transport
         self._endpoint = None if pinned is None else Endpoint(pinned, pinned=True)
+        # Only a transport that is not ours needs to be told where to go.
+        elsewhere = transport is not None and address is not None and address.host
+        host = str(address).removeprefix("tcp://") if elsewhere else "docker"
+        self._origin = f"http://{host}"
+        self._headers = httpx.Headers(
+            {"Host": host, "User-Agent": "docker-swarmkit", "Accept": "application/json", "Accept-Encoding": "identity"}
+        )
         self._reached = False
+        self._said: tuple[bytes, ...] = ()
         self.is_closed = False
         self._loop: _Loop | None = None
 
@@ -254,22 +267,27 @@ class Engine:
 
     # --- the endpoint ------------------------------------------------------------------------------------------------
 
-    async def endpoint(self) -> Endpoint:
+    async def endpoint(self, deadline: float = math.inf) -> Endpoint:
         """The engine and the API version to speak with it: agreed on by one GET /_ping, shared by the first callers.
 
         A failed negotiation is the failure of all who shared it, and is not remembered. None is made where the version
         is pinned: what else there is to know of the engine, its answers tell.
         """
-        loop = self._current_loop()
         while self._endpoint is None:
+            loop = self._current_loop()
             if (flight := loop.flight) is not None:
-                await flight.landed.wait()
+                with anyio.move_on_after(left(deadline)) as scope:
+                    await flight.landed.wait()
+                if scope.cancelled_caught:
+                    raise EngineTimeout("GET /_ping: no answer in time")
                 if flight.failure is not None:
                     raise copy(flight.failure) from flight.failure.__cause__
-                continue  # it landed, or its caller was cancelled: then the next one makes it
+                continue  # it landed, or its caller was cancelled or had less time: then the next one makes it
             flight = loop.flight = _Flight()
             try:
-                self._endpoint = await self._negotiate()
+                self._endpoint = await self._negotiate(deadline)
+            except EngineTimeout:
+                raise  # the others' time may not be up
             except SwarmkitError as error:
                 flight.failure = error
                 raise
@@ -286,18 +304,27 @@ class Engine:
         """
 
         async def agree(request: _Request) -> ApiVersion:
-            return (await self.endpoint()).version
+            return (await self.endpoint(request.deadline)).version
 
         return await self._within_deadline(_Request("GET", "/_ping"), agree)
 
-    async def _ping(self) -> httpx.Response:
-        request = _Request("GET", "/_ping")
+    async def knows_no_more(self) -> bool:
+        """The engine certainly knows no key that this package does not know: it is none of a newer API version."""
+
+        async def ask(request: _Request) -> bool:
+            maximum = (await self.endpoint(request.deadline)).maximum
+            return maximum is not None and maximum <= NEWEST
+
+        return await self._within_deadline(_Request("GET", "/_ping"), ask)
+
+    async def _ping(self, deadline: float) -> httpx.Response:
+        request = _Request("GET", "/_ping", deadline=deadline)
         response = await self._send(request, None)
         await self._body(response, request)
         return response
 
-    async def _negotiate(self) -> Endpoint:
-        response = await self._ping()
+    async def _negotiate(self, deadline: float) -> Endpoint:
+        response = await self._ping(deadline)
         text = response.headers.get("Api-Version", "")
         try:
             maximum = ApiVersion.parse(text)
@@ -312,12 +339,15 @@ class Engine:
 
     def _notice(self, response: httpx.Response) -> None:
         """Every answer says what the engine speaks: another than at the negotiation is another engine."""
+        said = tuple(value for name, value in response.headers.raw if name.lower() in _ENGINE_HEADERS)
+        if self._reached and said == self._said:
+            return
         known = self._endpoint
         try:
             maximum = ApiVersion.parse(response.headers["Api-Version"])
         except (KeyError, ValueError):
             return  # what answers is no engine, but something before it
-        self._reached = True
+        self._reached, self._said = True, said
         release = parse_release(response.headers.get("Server", ""))
         if known is not None and (maximum, release) != (known.maximum, known.release):
             self._endpoint = replace(known, maximum=maximum, release=release) if known.pinned else None
@@ -328,7 +358,7 @@ class Engine:
     def one_deadline(self, seconds: float | Unset | None = UNSET) -> Generator[None]:
         """All calls in the block together have this time, or the client's, where each would have it for itself."""
         limit = self.timeout if isinstance(seconds, Unset) else seconds
-        end = math.inf if limit is None else anyio.current_time() + limit
+        end = math.inf if limit is None else time.monotonic() + limit
         token = _deadline.set((anyio.get_current_task().id, min(end, _shared_deadline())))
         try:
             yield
@@ -339,16 +369,19 @@ class Engine:
     async def _within_deadline(self, request: _Request, step: Callable[[_Request], Awaitable[T]]) -> T:
         loop = self._current_loop()
         loop.calls += 1
-        limit = min(math.inf if self.timeout is None else self.timeout, _shared_deadline() - anyio.current_time())
+        own = math.inf if self.timeout is None else request.began + self.timeout
+        request.deadline = min(own, _shared_deadline())
         try:
-            with anyio.move_on_after(limit):
+            if self._injected is None:
+                return await step(request)  # whatever waits in there ends at the deadline by itself: see `Attempt`
+            with anyio.move_on_after(left(request.deadline)):
                 return await step(request)
-            raise self._too_late(request, limit)
         finally:
             loop.calls -= 1
+        raise self._too_late(request)
 
-    def _too_late(self, request: _Request, limit: float) -> SwarmkitError:
-        late = f"no answer within {max(limit, 0):.3g} s"
+    def _too_late(self, request: _Request) -> SwarmkitError:
+        late = f"no answer within {max(request.deadline - request.began, 0):.3g} s"
         if request.changes and not request.attempt.untouched:
             return OutcomeUnknown(request.method, request.path, late)
         if request.failure is not None:
@@ -365,19 +398,22 @@ class Engine:
             request.attempts += 1
             request.attempt = Attempt(sent=0)
             try:
-                endpoint = await self.endpoint()
+                endpoint = await self.endpoint(request.deadline)
                 if endpoint.version < request.since:
                     raise features.too_old(request.path, request.since, endpoint)
                 if endpoint.maximum is None and features.depend_on_engine((request.query, request.body)):
-                    await self._ping()
-                    endpoint = await self.endpoint()
+                    await self._ping(request.deadline)
+                    endpoint = await self.endpoint(request.deadline)
                 version = features.check((request.query, request.body), endpoint)
                 return await self._send(request, version)
             except SwarmkitError as error:
                 if not self._may_go_again(request, error):
                     raise
                 request.failure = error
-            await pauses.next()
+            with anyio.move_on_after(left(request.deadline)) as scope:
+                await pauses.next()
+            if scope.cancelled_caught:
+                raise self._too_late(request)
 
     def _may_go_again(self, request: _Request, error: SwarmkitError) -> bool:
         """Nothing was taken of it, or it only asks; and this engine has answered before, so it may come back."""
@@ -397,7 +433,8 @@ class Engine:
 
     async def _send(self, request: _Request, version: ApiVersion | None) -> httpx.Response:
         """One attempt: the answer with a good status, or the error that it is."""
-        transport = self._current_loop().transport
+        assert self._loop is not None  # `_within_deadline` saw to that
+        transport = self._loop.transport
         try:
             message = self._message(request, version)
         except (httpx.InvalidURL, UnicodeError) as error:
@@ -420,21 +457,23 @@ class Engine:
         return response
 
     def _message(self, request: _Request, version: ApiVersion | None) -> httpx.Request:
-        # Only a transport that is not ours needs to be told where to go.
-        elsewhere = self._injected is not None and self._address is not None and self._address.host
-        host = str(self._address).removeprefix("tcp://") if elsewhere else "docker"
         target = f"/v{version}{request.path}" if version else request.path
         if request.query is not None and (parameters := _parameters(request.query)):
             target += "?" + urlencode(parameters, quote_via=quote, safe="")
-        headers = {"User-Agent": "docker-swarmkit", "Accept": "application/json", "Accept-Encoding": "identity"}
+        content = b"" if request.body is None else _encode(request.body)
+        headers = self._headers
+        if request.method != "GET" or request.headers:
+            headers = headers.copy()
+            headers.update(request.headers or {})
+            headers["Content-Length"] = str(len(content))
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         return httpx.Request(
             request.method,
-            f"http://{host}{target}",
-            headers={**headers, **(request.headers or {})},
-            content=None if request.body is None else _encode(request.body),
-            extensions={"attempt": request.attempt, "stream": request.stream},
+            _url(self._origin + target),
+            headers=headers,
+            stream=httpx.ByteStream(content),
+            extensions={"attempt": request.attempt, "deadline": request.deadline, "stream": request.stream},
         )
 
     async def _refusal(self, response: httpx.Response, request: _Request) -> SwarmkitError:
@@ -471,6 +510,8 @@ class Engine:
 
     def _translate(self, error: Exception, request: _Request) -> SwarmkitError:
         """The one place where what a transport raises becomes one of our errors."""
+        if isinstance(error, httpx.TimeoutException) and self._injected is None:
+            return self._too_late(request)
         what = f"{request.method} {request.path}"
         detail = str(error) or type(error).__name__
         never_sent = request.attempt.untouched or isinstance(
@@ -550,7 +591,10 @@ class ByteStream:
 
 
 async def _close(stream: httpx.AsyncByteStream) -> None:
-    # Ours closes at once; another transport's may need the event loop, also when the caller is being cancelled.
+    if isinstance(stream, Body):
+        stream.close()
+        return
+    # Another transport's may need the event loop, also when the caller is being cancelled.
     with anyio.CancelScope(shield=True):
         await stream.aclose()
 
@@ -580,6 +624,11 @@ def _why(error: Exception) -> tuple[str, str]:
             return "permission", "permission denied; is this user in the group that may use the socket (docker)?"
         case _:
             return ("other" if isinstance(error, httpx.ConnectError) else "lost"), ""
+
+
+@lru_cache(maxsize=1024)
+def _url(text: str) -> httpx.URL:
+    return httpx.URL(text)
 
 
 def _parameters(query: Query) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ import httpx
 
 from . import _hosts
 from ._engine import Engine
+from ._tls import TLSConfig
 from .auth import RegistryAuthOption
 from .errors import UnsupportedApiVersion
 from .nodes import Nodes
@@ -25,9 +27,12 @@ class SwarmClient:
     asyncio or trio, on one event loop after another. Any number of calls may be under way at once.
 
     Args:
-        host: `unix:///PATH` or `tcp://HOST:PORT`. Without one the engine is found as Docker's own program finds it:
-            DOCKER_HOST, DOCKER_CONTEXT, the current context, the default socket.
+        host: `unix:///PATH`, `tcp://HOST:PORT`, `https://HOST:PORT` or `ssh://[USER@]HOST[:PORT][/PATH]`. Without one
+            the engine is found as Docker's own program finds it: DOCKER_HOST, DOCKER_CONTEXT, the current context, the
+            default socket.
         context: A Docker context, in place of a host.
+        tls: How TLS is made to a tcp:// or https:// host, where the context, or DOCKER_TLS_VERIFY with
+            DOCKER_CERT_PATH, do not say it. The engine is verified unless this says otherwise.
         api_version: The API version to speak, such as "1.41", in place of agreeing on one; as DOCKER_API_VERSION does.
         timeout: Seconds an operation may take as a whole, however many requests it makes; None for no limit. A leader
             election can stall one for 15 s.
@@ -37,7 +42,7 @@ class SwarmClient:
         transport: An httpx transport in place of the own one, for tests.
 
     Raises:
-        HostError: the engine's address cannot be found out or used.
+        HostError: the engine's address cannot be found out or used, or the TLS material is of no use.
         UnsupportedApiVersion: this package does not speak the version asked for.
         ValueError: the timeout or the number of connections is not above 0.
     """
@@ -51,6 +56,7 @@ class SwarmClient:
         host: str | None = None,
         *,
         context: str | None = None,
+        tls: TLSConfig | ssl.SSLContext | None = None,
         api_version: str | ApiVersion | None = None,
         timeout: float | None = 60.0,
         max_connections: int = 64,
@@ -59,7 +65,7 @@ class SwarmClient:
     ) -> None:
         elsewhere = transport is not None and host is None and context is None
         self._engine = Engine(
-            None if elsewhere else _hosts.resolve(host, context, os.environ),
+            None if elsewhere else _hosts.resolve(host, context, os.environ, tls),
             pinned=_pinned(api_version),
             timeout=timeout,
             max_connections=max_connections,

@@ -308,7 +308,6 @@ async def test_one_request_whole() -> None:
         "accept-encoding": "identity",
         "content-type": "application/json",
         "content-length": str(len(request.body)),
-        "connection": "close",
     }
     assert request.json == {
         "Name": "web",

@@ -334,10 +334,10 @@ async def test_cancelling_at_any_moment_leaks_nothing(situation: str) -> None:
 
     with StubEngine(script) as engine:
         transport = open_transport(engine, max_connections=1)
+        before = open_descriptors()
         await get(transport)
         gc.collect()
         gc.disable()
-        before = open_descriptors()
         cancelled = 0
         try:
             for ticks in range(60):
@@ -351,6 +351,7 @@ async def test_cancelling_at_any_moment_leaks_nothing(situation: str) -> None:
         finally:
             gc.enable()
         assert cancelled > 0
+        transport.close()
         with anyio.fail_after(5):
             while engine.open_sockets:
                 await anyio.sleep(0.01)

@@ -1,22 +1,23 @@
-"""One request and its answer over one socket.
+"""One connection: requests and their answers over one channel, one at a time.
 
 Clean-up is synchronous everywhere: there is nothing in it that a cancellation could interrupt. Must not know: pools.
 """
 
 from __future__ import annotations
 
+import math
 import re
-import socket
+import ssl
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-import anyio
 import httptools
 import httpx
 from anyio.lowlevel import checkpoint
 
-from .._hosts import Address
+from .channel import Channel
 
 if TYPE_CHECKING:
     from . import Attempt
@@ -25,122 +26,179 @@ _READ_SIZE = 64 * 1024
 _HEAD_LIMIT = 128 * 1024
 _INTERIM_LIMIT = 8
 _TARGET = re.compile(rb"[\x21-\x7e]+")
+_USUAL = (b"Host", b"User-Agent", b"Accept", b"Accept-Encoding", b"Content-Length", b"Content-Type")
 _HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
 class Connection:
-    """A connected socket, used for one exchange and then closed."""
+    """A connected channel, used for one exchange after another as long as nothing is wrong with it."""
 
-    def __init__(self, sock: socket.socket, address: Address) -> None:
-        self._socket = sock
-        self._address = address
-        self.on_close: Callable[[], None] = lambda: None
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._finished: Callable[[Connection], None] | None = None
+        self.idle_since = 0.0
+        self.answered = False
+        """Something has come of the answer to the present request."""
+        self.reusable = False
+        """The last exchange ended cleanly, and the peer keeps the connection open."""
+
+    def is_quiet(self) -> bool:
+        """The peer is there and has sent nothing since the last answer: a stray byte would be read as the next one."""
+        return self._channel.is_quiet()
 
     def close(self) -> None:
-        """Close the socket; whoever waits on it is woken. Does nothing the second time."""
-        if self._socket.fileno() == -1:
-            return
-        try:
-            anyio.notify_closing(self._socket)
-        except anyio.NoEventLoopError:
-            pass  # its event loop is over, and so is everyone who waited there
-        finally:
-            self._socket.close()
-            self.on_close()
+        """Close it, which ends the exchange under way. Does nothing the second time."""
+        if not self._channel.is_closed:
+            self._channel.close()
+            self._end()
 
-    async def exchange(self, request: httpx.Request, attempt: Attempt) -> httpx.Response:
-        """Send the request and read the head of its answer; the body comes with the response's stream."""
-        await self._send(_render(request, await request.aread()), attempt)
+    def _end(self) -> None:
+        finished, self._finished = self._finished, None
+        if finished is not None:
+            finished(self)
+
+    async def exchange(
+        self,
+        request: bytes,
+        attempt: Attempt,
+        deadline: float,
+        finished: Callable[[Connection], None],
+        *,
+        goes_on: bool = False,
+    ) -> httpx.Response:
+        """Send the request and read the head of its answer; the body comes with the response's stream.
+
+        A body that `goes_on` has no deadline.
+
+        `finished` is called once, when the answer is complete or the connection was closed before. Where this raises,
+        the connection is closed and nobody is told.
+        """
+        self.answered = self.reusable = False
         parser = _Parser()
-        while not parser.head_complete:
-            await self._feed(parser)
-        stream = _Body(self, parser)
-        if parser.complete:
-            # Nothing more will come: the socket need not wait for someone to read.
+        try:
+            await self._send(request, attempt, deadline)
+            while not parser.head_complete:
+                await self._feed(parser, deadline)
+            body = Body(self, parser, math.inf if goes_on else deadline)
+            said = {"reason_phrase": parser.reason}
+            response = httpx.Response(parser.status, headers=parser.headers, stream=body, extensions=said)
+        except BaseException:
             self.close()
-        return httpx.Response(
-            parser.status, headers=parser.headers, stream=stream, extensions={"reason_phrase": parser.reason}
-        )
+            raise
+        self._finished = finished
+        if parser.complete:
+            self._complete(parser)
+        return response
 
-    async def _send(self, data: bytes, attempt: Attempt) -> None:
+    def _complete(self, parser: _Parser) -> None:
+        self.reusable = parser.keeps_alive and not parser.has_more
+        if self.reusable:
+            self._end()
+        else:
+            self.close()
+
+    async def _send(self, data: bytes, attempt: Attempt, deadline: float) -> None:
         view = memoryview(data)
         while view:
             try:
-                taken = self._socket.send(view)
-            except BlockingIOError:
-                await self._wait(anyio.wait_writable)
-                continue
+                taken = await self._channel.send(view, deadline)
             except OSError as error:
                 if attempt.sent == 0:
-                    raise httpx.ConnectError(error.strerror or str(error)) from error
+                    raise httpx.ConnectError(self._said(error.strerror or str(error))) from error
                 # An engine that refuses a request while it is still coming answers and closes: see what it says.
                 return
             attempt.sent = (attempt.sent or 0) + taken
             view = view[taken:]
 
-    async def _feed(self, parser: _Parser) -> None:
-        # An engine that always has more to say must not keep the event loop to itself.
+    async def _feed(self, parser: _Parser, deadline: float) -> None:
+        # An engine that always has more to say must not keep the event loop to itself, nor outlast the deadline.
         await checkpoint()
-        while True:
-            try:
-                data = self._socket.recv(_READ_SIZE)
-                break
-            except BlockingIOError:
-                await self._wait(anyio.wait_readable)
-            except OSError as error:
-                raise httpx.ReadError(error.strerror or str(error)) from error
-        parser.feed(data)
-
-    async def _wait(self, ready: Callable[[socket.socket], Awaitable[None]]) -> None:
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("no whole answer in time")
         try:
-            await ready(self._socket)
-        except (anyio.ClosedResourceError, OSError, ValueError) as error:
-            raise httpx.ReadError("the connection was closed") from error
+            data = await self._channel.receive(_READ_SIZE, deadline)
+        except ssl.SSLError as error:
+            # Over TLS 1.3 the peer's refusal of a certificate comes only now: it has looked at nothing we sent.
+            refused = not self.answered and "ALERT" in (error.reason or "")
+            raise (httpx.ConnectError if refused else httpx.ReadError)(_reason(error)) from error
+        except OSError as error:
+            raise httpx.ReadError(self._said(error.strerror or str(error))) from error
+        if data:
+            self.answered = True
+        try:
+            parser.feed(data)
+        except httpx.ReadError as error:
+            raise httpx.ReadError(self._said(str(error))) from None
 
-    async def read(self, parser: _Parser) -> bytes:
+    def _said(self, what: str) -> str:
+        complaint = self._channel.complaint()
+        return f"{what} ({complaint})" if complaint else what
+
+    async def read(self, parser: _Parser, deadline: float) -> bytes:
         """The next piece of the body; empty at its end."""
-        while not parser.pieces and not parser.complete:
-            await self._feed(parser)
-        if parser.complete:
-            self.close()
+        if not parser.pieces and not parser.complete:
+            try:
+                while not parser.pieces and not parser.complete:
+                    await self._feed(parser, deadline)
+            except httpx.TransportError:  # who was only cancelled may read on
+                self.close()
+                raise
+            if parser.complete:
+                self._complete(parser)
         return parser.pieces.popleft() if parser.pieces else b""
 
 
-class _Body(httpx.AsyncByteStream):
+class Body(httpx.AsyncByteStream):
     """The body of an answer. A class and no generator: closing it is one synchronous step."""
 
-    def __init__(self, connection: Connection, parser: _Parser) -> None:
+    def __init__(self, connection: Connection, parser: _Parser, deadline: float) -> None:
         self._connection = connection
         self._parser = parser
+        self._deadline = deadline
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        piece = await self._connection.read(self._parser)
+        piece = await self._connection.read(self._parser, self._deadline)
         if not piece:
             raise StopAsyncIteration
         return piece
 
+    def close(self) -> None:
+        """Close the connection, unless the body is complete: then it is another's by now."""
+        if not self._parser.complete:
+            self._connection.close()
+
     async def aclose(self) -> None:
-        self._connection.close()
+        """As close."""
+        self.close()
 
 
-def _render(request: httpx.Request, body: bytes) -> bytes:
+def render(request: httpx.Request, body: bytes) -> bytes:
+    """The bytes of a request.
+
+    Raises:
+        httpx.LocalProtocolError: its target or a header holds what HTTP does not allow.
+    """
     target = request.url.raw_path
     if _TARGET.fullmatch(target) is None:
         raise httpx.LocalProtocolError("the request target has a character that HTTP does not allow")
     lines = [request.method.encode("ascii") + b" " + target + b" HTTP/1.1\r\n"]
     for name, value in request.headers.raw:
-        if _HEADER_NAME.fullmatch(name) is None or _HEADER_VALUE.fullmatch(value) is None:
+        if (name not in _USUAL and _HEADER_NAME.fullmatch(name) is None) or _HEADER_VALUE.fullmatch(value) is None:
             raise httpx.LocalProtocolError(f"the header {name!r} has a character that HTTP does not allow")
-        lines.append(name + b": " + value + b"\r\n")
-    return b"".join(lines) + b"Connection: close\r\n\r\n" + body
+        lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines) + b"\r\n" + body
+
+
+def _reason(error: ssl.SSLError) -> str:
+    return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
 
 
 class _Parser:
-    """Reads one answer. What comes behind its end is not looked at."""
+    """Reads one answer, and notices whether anything comes behind its end."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -149,6 +207,8 @@ class _Parser:
         self.pieces: deque[bytes] = deque()
         self.head_complete = False
         self.complete = False
+        self.keeps_alive = False
+        self.has_more = False
         self._head_size = 0
         self._interim = 0
         self._parser = httptools.HttpResponseParser(self)
@@ -165,6 +225,7 @@ class _Parser:
         except httptools.HttpParserUpgrade as error:
             raise httpx.RemoteProtocolError("the answer switches protocols") from error
         except httptools.HttpParserError as error:
+            self.has_more = True
             if not self.complete:
                 why = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
                 raise httpx.RemoteProtocolError(f"not an HTTP answer: {why}") from error
@@ -180,6 +241,10 @@ class _Parser:
         self.complete = True
 
     # What httptools calls.
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.has_more = True
 
     def on_status(self, status: bytes) -> None:
         if not self.complete:
@@ -208,5 +273,6 @@ class _Parser:
             self.pieces.append(body)
 
     def on_message_complete(self) -> None:
-        if self.head_complete:
+        if self.head_complete and not self.complete:
+            self.keeps_alive = bool(self._parser.should_keep_alive())
             self.complete = True

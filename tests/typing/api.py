@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, assert_type
 
 import httpx
@@ -972,6 +974,14 @@ async def errors(client: SwarmClient) -> None:
         image = assert_type(ImageReference.parse("nginx:1.27"), ImageReference)
         assert_type((image.familiar, image.normalized, image.domain), tuple[str, str, str])
         assert_type(image.tag, str | None)
+
+
+def over_tls(context: ssl.SSLContext) -> None:
+    tls = swarmkit.TLSConfig(ca_cert="ca.pem", client_cert=Path("cert.pem"), client_key="key.pem", verify=True)
+    assert_type(tls.verify, bool)
+    swarmkit.SwarmClient("tcp://manager:2376", tls=tls)
+    swarmkit.SwarmClient("https://manager", tls=context)
+    swarmkit.SwarmClient("ssh://deploy@manager:22/run/docker.sock", tls=None)
 
 
 def by_module_name(error: swarmkit.SwarmkitError) -> swarmkit.ServiceSpec | None:
