@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple, cast
+from typing import NamedTuple, cast, get_args, get_origin
 
 from .errors import Problem, UnsupportedFeature
-from .models._wire import WireModel, wire_keys
+from .models._wire import WireModel
 from .versions import ANYTHING, NEWEST, ApiVersion, Release, Since
 
 
@@ -45,7 +45,7 @@ def check(models: tuple[WireModel | None, ...], endpoint: Endpoint) -> ApiVersio
     """
     outgoing = [model for model in models if model is not None]
     beyond = endpoint.maximum is not None and endpoint.maximum > NEWEST
-    unknown = [path for model in outgoing for path in _unknown(model, "")] if beyond else []
+    unknown = [path for model in outgoing for path, *_ in extras(model)] if beyond else []
     version = endpoint.version
     if beyond and not endpoint.pinned and endpoint.maximum is not None:
         newer = any(need.mark.version > version for model in outgoing for need in _needs(model, ""))
@@ -68,8 +68,7 @@ def depend_on_engine(models: tuple[WireModel | None, ...]) -> bool:
     """Whether to judge these models more has to be known of the engine than the API version it is spoken to in."""
     outgoing = [model for model in models if model is not None]
     return any(
-        any(_unknown(model, "")) or any(need.mark.release is not None for need in _needs(model, ""))
-        for model in outgoing
+        any(extras(model)) or any(need.mark.release is not None for need in _needs(model, "")) for model in outgoing
     )
 
 
@@ -101,37 +100,67 @@ def _needs(model: WireModel, prefix: str) -> Iterator[_Need]:
             yield from _needs(child, f"{path}{where}.")
 
 
-def _unknown(model: WireModel, prefix: str) -> Iterator[str]:
-    """The path of every key below the model that no field has."""
-    for key in model.__pydantic_extra__ or ():
-        yield prefix + key
-    for path, part in parts(model, prefix):
-        yield from _unknown(part, f"{path}.")
+class Extra(NamedTuple):
+    """A key that no field of its model has."""
+
+    path: str
+    model: type[WireModel]
+    key: str
+    value: object
 
 
-def misspelt(model: WireModel, prefix: str = "") -> Iterator[Problem]:
-    """Every key below the model that differs from a field's only in case: engines read it as the field, unchecked."""
-    for key in model.__pydantic_extra__ or ():
-        if (field := wire_keys(type(model)).get(key.lower())) is not None:
-            yield Problem(prefix + key, f"is spelled {type(model).__pydantic_fields__[field].alias} on the wire")
+def extras(model: WireModel, prefix: str = "") -> Iterator[Extra]:
+    """Every key below the model that no field has."""
+    for key, value in (model.__pydantic_extra__ or {}).items():
+        yield Extra(prefix + key, type(model), key, value)
     for path, part in parts(model, prefix):
-        yield from misspelt(part, f"{path}.")
+        yield from extras(part, f"{path}.")
 
 
 def parts(model: WireModel, prefix: str = "") -> Iterator[tuple[str, WireModel]]:
     """The models that a model holds, each with its path in Docker's keys."""
-    for name, key, _ in _fields(type(model)):
+    for name, key, _ in holders(type(model)):
         for where, child in _children(model.__dict__[name]):
             yield f"{prefix}{key}{where}", child
 
 
 def _children(value: object) -> Iterator[tuple[str, WireModel]]:
-    if isinstance(value, WireModel):
-        yield "", value
-    elif isinstance(value, list):
+    return ((where, one) for where, one in members(value) if isinstance(one, WireModel))
+
+
+def members(value: object) -> Iterator[tuple[str, object]]:
+    """Each item of a list, or the value itself, with what stands for it in a path."""
+    if isinstance(value, list):
         for index, item in enumerate(cast("list[object]", value)):
-            if isinstance(item, WireModel):
-                yield f"[{index}]", item
+            yield f"[{index}]", item
+    elif value is not None:
+        yield "", value
+
+
+class Holder(NamedTuple):
+    """A field that holds one model or a list of them."""
+
+    name: str
+    key: str
+    models: tuple[type[WireModel], ...]
+
+
+@cache
+def holders(model: type[WireModel]) -> tuple[Holder, ...]:
+    """The fields of a model that hold models."""
+    return tuple(
+        Holder(name, field.alias or name, models)
+        for name, field in model.__pydantic_fields__.items()
+        if (models := tuple(_models_in(field.annotation)))
+    )
+
+
+def _models_in(annotation: object) -> Iterator[type[WireModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, WireModel):
+        yield annotation
+    elif get_origin(annotation) is not dict:
+        for argument in get_args(annotation):
+            yield from _models_in(argument)
 
 
 @cache
@@ -145,8 +174,14 @@ def _fields(model: type[WireModel]) -> tuple[tuple[str, str, tuple[Since, ...]],
 def applies(mark: Since, value: object) -> bool:
     """Whether this value of a marked field asks the engine for something."""
     if mark.value is not ANYTHING:
-        return value == mark.value or (isinstance(value, list) and mark.value in value)
+        asked = cast("list[object]", value) if isinstance(value, list) else [value]
+        return any(_folded(one) == _folded(mark.value) for one in asked)
     return value != mark.idle and (mark.presence or _does_something(value))
+
+
+def _folded(value: object) -> object:
+    """A word as engines read most of theirs: without regard to case."""
+    return value.lower() if isinstance(value, str) else value
 
 
 def _does_something(value: object) -> bool:

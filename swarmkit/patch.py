@@ -67,6 +67,9 @@ class Change(NamedTuple):
     before: object
     after: object
 
+    def __repr__(self) -> str:
+        return f"Change({self.path!r})"  # the values may be secrets
+
 
 def diff(before: WireModel | None, after: WireModel | None) -> tuple[Change, ...]:
     """Every place where what two models say differs, down to the leaves. Absent, null and None are the same."""

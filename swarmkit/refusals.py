@@ -5,20 +5,25 @@ Pure. Says every problem of a spec with its path. What an engine refuses itself 
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
+
+from pydantic import ValidationError
 
 from .errors import Problem
-from .features import misspelt, parts
-from .models._wire import WireModel
+from .features import Extra, extras, holders, members, parts
+from .models._wire import LowerCaseModel, WireModel, nearest, wire_keys
 from .models.config import ConfigReferenceFile
-from .models.container import ContainerSpec
+from .models.container import ContainerSpec, Healthcheck, Privileges
 from .models.endpoint import EndpointSpec
 from .models.mount import BindOptions, Mount
 from .models.secret import SecretReferenceFile
 from .models.service import ServiceSpec
-from .models.task import Limits, Resources, TaskTemplate
+from .models.task import Limits, Placement, Reservations, Resources, TaskTemplate
 from .patch import diff
+from .versions import NEWEST
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[-_A-Za-z0-9]*[A-Za-z0-9])?")
 _NAME_LIMIT = 63
@@ -30,6 +35,8 @@ def problems(spec: ServiceSpec, live: ServiceSpec | None = None) -> list[Problem
 
     A service that holds such a value already can therefore be changed elsewhere.
     """
+    if found := _misfits(spec):
+        return found  # the other checks rely on the types
     found = list(_spec(spec))
     if live is None or not found:
         return found
@@ -45,9 +52,66 @@ def _touches(changed: str, path: str) -> bool:
     return longer == shorter or (longer.startswith(shorter) and longer[len(shorter)] in ".[")
 
 
+def unheard(spec: ServiceSpec, live: ServiceSpec | None = None) -> list[Problem]:
+    """The unknown keys of a spec that the live one does not have just so, for an engine that knows no more than we."""
+    known = {extra.path: extra.value for extra in extras(live)} if live is not None else {}
+    reason = f"no engine up to API {NEWEST} has such a key: it would be dropped"
+    return [
+        Problem(extra.path, reason + _hint(extra))
+        for extra in extras(spec)
+        if not _slip(extra) and extra.value is not None and extra.value != known.get(extra.path)
+    ]
+
+
+def problems_of_part(spec: ServiceSpec) -> list[Problem]:
+    """What is wrong with a partial spec, whatever it is put into."""
+    return _misfits(spec) or list(_with_defaults(spec))
+
+
+def _misfits(spec: ServiceSpec) -> list[Problem]:
+    """The values of another type than their field's: lists and `model_copy(update=...)` take them unchecked."""
+    found = dict(_strangers(spec))
+    try:
+        spec.wire()  # looks at every value, in C; but one model is as good as another to it
+    except ValueError as error:
+        found = dict(_mistyped(spec)) | found or {"": str(error)}
+    return [Problem(path, reason) for path, reason in found.items()]
+
+
+def _strangers(model: WireModel, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """What stands in the place of a model and is none, or another."""
+    for name, key, models in holders(type(model)):
+        for where, item in members(model.__dict__[name]):
+            if isinstance(item, models):
+                yield from _strangers(item, f"{prefix}{key}{where}.")
+            else:
+                expected = " or ".join(kind.__name__ for kind in models)
+                yield f"{prefix}{key}{where}", f"is no {expected} but a {type(item).__name__}, put in past validation"
+
+
+def _mistyped(model: WireModel, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """What pydantic would not take at these places."""
+    kind = type(model)
+    for name in filter(model.model_fields_set.__contains__, kind.__pydantic_fields__):
+        try:
+            kind.__pydantic_validator__.validate_assignment(
+                kind.model_construct(), name, model.__dict__[name], strict=True
+            )
+        except ValidationError as error:
+            for found in error.errors(include_url=False, include_context=False, include_input=False):
+                path = prefix + _key(kind, name) + _indexes(found["loc"])
+                yield path, f"was put in past validation: {found['msg']}"
+    for path, part in parts(model, prefix):
+        yield from _mistyped(part, f"{path}.")
+
+
+def _indexes(location: Sequence[int | str]) -> str:
+    return "".join(f"[{step}]" for step in location if isinstance(step, int))
+
+
 def _spec(spec: ServiceSpec) -> Iterator[Problem]:
-    yield from with_defaults(spec)
-    yield from misspelt(spec)
+    yield from _with_defaults(spec)
+    yield from (Problem(extra.path, slip) for extra in extras(spec) if (slip := _slip(extra)))
     yield from _name(spec.name)
     if spec.networks:
         yield Problem("Networks", "newer engines drop it: networks belong into TaskTemplate.Networks")
@@ -61,13 +125,32 @@ def _spec(spec: ServiceSpec) -> Iterator[Problem]:
         yield from _endpoint(spec.endpoint_spec)
 
 
-def with_defaults(model: WireModel, prefix: str = "") -> Iterator[Problem]:
+def _with_defaults(model: WireModel, prefix: str = "") -> Iterator[Problem]:
     """The outermost parts that an engine filled up with its defaults."""
     if model.has_defaults:
         yield Problem(prefix.rstrip("."), "was read with the engine's defaults; sent back, they would be stored")
         return
     for path, part in parts(model, prefix):
-        yield from with_defaults(part, f"{path}.")
+        yield from _with_defaults(part, f"{path}.")
+
+
+def _slip(extra: Extra) -> str:
+    """What is wrong with an unknown key at any engine; empty where a newer one may have it."""
+    if (field := wire_keys(extra.model).get(extra.key.lower())) is not None:
+        # Engines read it as the field, unchecked.
+        return f"is the field {field!r}, spelled {_key(extra.model, field)} on the wire"
+    if extra.key[:1].islower() and not issubclass(extra.model, LowerCaseModel):
+        return "no engine has such a key, here they begin with a capital: it would be dropped" + _hint(extra)
+    return ""
+
+
+def _hint(extra: Extra) -> str:
+    close = nearest(extra.model, extra.key)
+    return f"; did you mean {_key(extra.model, close)}?" if close else ""
+
+
+def _key(model: type[WireModel], field: str) -> str:
+    return model.__pydantic_fields__[field].alias or field
 
 
 def _name(name: str | None) -> Iterator[Problem]:
@@ -88,17 +171,66 @@ def _task_template(template: TaskTemplate) -> Iterator[Problem]:
         yield Problem("TaskTemplate.Resources.SwapBytes", "has no effect without a memory limit")
     if (limits.__pydantic_extra__ or {}).get("GenericResources"):
         yield Problem("TaskTemplate.Resources.Limits.GenericResources", "engines ignore it: they can only be reserved")
+    for index, resource in enumerate((resources.reservations or Reservations()).generic_resources or ()):
+        kinds = (resource.named_resource_spec, resource.discrete_resource_spec)
+        if kinds.count(None) != 1 and not resource.__pydantic_extra__:  # a newer engine may know another kind
+            path = f"TaskTemplate.Resources.Reservations.GenericResources[{index}]"
+            yield Problem(path, "must be either named or discrete: engines drop one of two, and break at none")
+    for index, wish in enumerate((template.placement or Placement()).preferences or ()):
+        if not (wish.spread and wish.spread.spread_descriptor) and not wish.__pydantic_extra__:
+            yield Problem(f"TaskTemplate.Placement.Preferences[{index}]", "names no label to spread over")
     if template.container_spec is not None:
         yield from _container(template.container_spec, "TaskTemplate.ContainerSpec.")
+        for key, other in (
+            ("PluginSpec", template.plugin_spec),
+            ("NetworkAttachmentSpec", template.network_attachment_spec),
+        ):
+            if other is not None:
+                yield Problem(f"TaskTemplate.{key}", "beside a ContainerSpec: engines take one and drop the other")
 
 
 def _container(container: ContainerSpec, prefix: str) -> Iterator[Problem]:
+    mounts = container.mounts or ()
     yield from _one_of(container.isolation, ("", "default", "process", "hyperv"), prefix + "Isolation", "default")
-    for index, mount in enumerate(container.mounts or ()):
+    yield from _privileges(container.privileges or Privileges(), prefix + "Privileges.")
+    if not -(2**31) <= ((container.healthcheck or Healthcheck()).retries or 0) < 2**31:
+        yield Problem(prefix + "Healthcheck.Retries", "does not fit into 32 bits: engines take the lower ones of it")
+    for index, line in enumerate(container.hosts or ()):
+        if not _is_host(line):
+            yield Problem(
+                f"{prefix}Hosts[{index}]",
+                "must be an IP address and one name: engines drop the rest, or no task could start",
+            )
+    for index, mount in enumerate(mounts):
         yield from _mount(mount, f"{prefix}Mounts[{index}].")
-    yield from _repeated([mount.target for mount in container.mounts or ()], prefix + "Mounts[{}].Target")
+    yield from _repeated([_cleaned(mount.target) for mount in mounts], prefix + "Mounts[{}].Target")
     yield from _files([secret.file for secret in container.secrets or ()], prefix + "Secrets[{}].File.")
     yield from _files([config.file for config in container.configs or ()], prefix + "Configs[{}].File.")
+
+
+def _privileges(privileges: Privileges, prefix: str) -> Iterator[Problem]:
+    if (apparmor := privileges.apparmor) is not None:
+        yield from _one_of(apparmor.mode, ("", "default", "disabled"), prefix + "AppArmor.Mode", "default", exact=True)
+    if (seccomp := privileges.seccomp) is not None:
+        modes = ("", "default", "unconfined", "custom")
+        yield from _one_of(seccomp.mode, modes, prefix + "Seccomp.Mode", "default", exact=True)
+        if seccomp.mode == "custom" and not seccomp.profile:
+            yield Problem(prefix + "Seccomp.Profile", "is missing: engines would take their own")
+        elif seccomp.profile and seccomp.mode != "custom":
+            yield Problem(prefix + "Seccomp.Profile", "has no effect unless the mode is custom")
+
+
+def _is_host(line: str) -> bool:
+    """Whether engines make an entry of /etc/hosts of it. They drop further names."""
+    words = line.split()
+    if len(words) != 2 or ":" in words[1]:
+        return False
+    if words[0] == "host-gateway":
+        return True
+    try:
+        return "%" not in words[0] and bool(ip_address(words[0]))
+    except ValueError:
+        return False
 
 
 def _files(files: Sequence[SecretReferenceFile | ConfigReferenceFile | None], prefix: str) -> Iterator[Problem]:
@@ -115,25 +247,34 @@ def _files(files: Sequence[SecretReferenceFile | ConfigReferenceFile | None], pr
 
 
 def _mount(mount: Mount, prefix: str) -> Iterator[Problem]:
-    if not mount.type:
+    kind = (mount.type or "").lower()  # as engines read it
+    if not kind:
         yield Problem(prefix + "Type", "is missing: engines take that for bind")
-    elif mount.type == "image":
+    elif kind == "image":
         yield Problem(prefix + "Type", "no engine takes image mounts for services")
-    elif mount.type == "bind" and not _is_absolute(mount.source or ""):
+    elif kind == "bind" and not _is_absolute(mount.source or ""):
         yield Problem(prefix + "Source", "of a bind mount must be an absolute path: no task could start")
-    elif mount.type == "tmpfs" and mount.source:
+    elif kind == "volume" and _is_absolute(mount.source or ""):
+        yield Problem(prefix + "Source", "of a volume is its name and no path: no task could start")
+    elif kind == "npipe" and not mount.source:
+        yield Problem(prefix + "Source", "of a named pipe is missing: no task could start")
+    elif kind == "tmpfs" and mount.source:
         yield Problem(prefix + "Source", "means nothing to a tmpfs: no task could start")
-    for kind, key, options in (
+    for owner, key, options in (
         ("bind", "BindOptions", mount.bind_options),
         ("volume", "VolumeOptions", mount.volume_options),
         ("tmpfs", "TmpfsOptions", mount.tmpfs_options),
     ):
-        if options is not None and mount.type and mount.type not in (kind, "image"):
-            yield Problem(prefix + key, f"belongs to mounts of type {kind}")
+        if options is not None and kind not in (owner, "image", ""):
+            yield Problem(prefix + key, f"belongs to mounts of type {owner}")
+    if mount.volume_options is not None and not _is_local(mount.volume_options.subpath or ""):
+        yield Problem(prefix + "VolumeOptions.Subpath", "must stay inside the volume: no task could start")
     if not mount.target:
         yield Problem(prefix + "Target", "is missing")
     elif not _is_absolute(mount.target):
         yield Problem(prefix + "Target", "is not an absolute path")
+    elif _cleaned(mount.target) == "/":
+        yield Problem(prefix + "Target", "is the container's root: no task could start")
     bind = mount.bind_options or BindOptions()
     for key, is_set in (
         ("Consistency", bool(mount.consistency)),
@@ -148,6 +289,15 @@ def _mount(mount: Mount, prefix: str) -> Iterator[Problem]:
 
 def _is_absolute(path: str) -> bool:
     return path.startswith("/") or _WINDOWS_PATH.match(path) is not None
+
+
+def _is_local(path: str) -> bool:
+    return not _is_absolute(path) and posixpath.normpath(path).partition("/")[0] != ".."
+
+
+def _cleaned(path: str | None) -> str | None:
+    """The path as nodes compare it: `//x/` is `/x`."""
+    return "/" + posixpath.normpath(path).lstrip("/") if path and path.startswith("/") else path
 
 
 def _endpoint(endpoint: EndpointSpec) -> Iterator[Problem]:
@@ -167,8 +317,11 @@ def _endpoint(endpoint: EndpointSpec) -> Iterator[Problem]:
     yield from _repeated(published, "EndpointSpec.Ports[{}].PublishedPort")
 
 
-def _one_of(value: str | None, known: tuple[str, ...], path: str, instead: str) -> Iterator[Problem]:
-    if value is not None and value.lower() not in known:  # engines read them without regard to case
+def _one_of(
+    value: str | None, known: tuple[str, ...], path: str, instead: str, *, exact: bool = False
+) -> Iterator[Problem]:
+    """Engines read some words without regard to case, and others exactly."""
+    if value is not None and (value if exact else value.lower()) not in known:
         yield Problem(path, f"must be one of {', '.join(filter(None, known))}: engines take any other for {instead}")
 
 

@@ -122,8 +122,7 @@ class Services:
             spec = ServiceSpec(task_template=task_template, **given).model_copy(deep=True)
             if networks is not None:
                 _join(spec, networks)
-        if found := refusals.problems(spec):
-            raise InvalidSpec(found)
+        await self._refuse(spec)
         credentials = await auth.lookup(self._auth_option(registry_auth), spec.image)
         created = await self._engine.call(
             "POST", "/services/create", body=spec, headers=credentials.headers, into=ServiceCreated
@@ -146,7 +145,7 @@ class Services:
             BadRequest: several ids begin so.
             InvalidReference: not an id or name.
         """
-        query = ServiceInspectQuery(insert_defaults=insert_defaults or None)
+        query = ServiceInspectQuery(insert_defaults=True) if insert_defaults else None
         found = await self._engine.call("GET", f"/services/{_id(service)}", query=query, into=Service)
         if insert_defaults:
             found.spec.mark_with_defaults()
@@ -240,6 +239,8 @@ class Services:
         looked up as on create, and where an image of another registry has none, the stored ones are dropped. None
         always keeps them.
 
+        Any change of a job runs it again, also one of its labels alone.
+
         POST /services/{id}/update, API 1.24; keeping credentials 1.25.
 
         Raises:
@@ -261,7 +262,7 @@ class Services:
         changes = ServiceSpec(**{key: value for key, value in given.items() if value is not UNSET})
         changes = changes.model_copy(deep=True)
         joined = None if isinstance(networks, Unset) else _attachments(networks or ())
-        if found := list(refusals.with_defaults(changes)):
+        if found := refusals.problems_of_part(changes):
             raise InvalidSpec(found)
 
         def apply(spec: ServiceSpec) -> ServiceSpec:
@@ -283,6 +284,8 @@ class Services:
 
         On a conflict it is called again with what is live then, so it should do nothing else. Credentials are kept as
         in `update`.
+
+        Any change of a job runs it again, also one of its labels alone.
 
         POST /services/{id}/update, API 1.24; keeping credentials 1.25.
 
@@ -308,6 +311,8 @@ class Services:
         `version` is the version index the spec is based on. Stored credentials are kept unless `registry_auth` is
         given.
 
+        Any change of a job runs it again, also one of its labels alone.
+
         POST /services/{id}/update, API 1.24; keeping credentials 1.25.
 
         Raises:
@@ -318,12 +323,11 @@ class Services:
             NotFound: there is no such service.
             OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
-        spec = spec.model_copy(deep=True)
-        if found := refusals.problems(spec):
-            raise InvalidSpec(found)
+        service_id, spec = _id(service), spec.model_copy(deep=True)
+        await self._refuse(spec, replaced=service)
         credentials = await auth.lookup(self._auth_option(registry_auth), spec.image)
         base = _index(version)
-        return await self._strictly(service, self._write(_id(service), spec, base, credentials), base)
+        return await self._strictly(service, self._write(service_id, spec, base, credentials), base)
 
     async def scale(self, service: str, replicas: int) -> ServiceUpdated:
         """Set the number of replicas; of a replicated job, of total completions.
@@ -429,8 +433,7 @@ class Services:
 
         async def prepare(live: Service) -> Write[Service, ServiceUpdated]:
             spec = _changed(live.spec, change)
-            if found := refusals.problems(spec, live.spec):
-                raise InvalidSpec(found)
+            await self._refuse(spec, live.spec)
             option = registry_auth
             if isinstance(option, Unset) and spec.image == live.spec.image:
                 option = None
@@ -447,6 +450,15 @@ class Services:
         stale = OutOfSequence(409, None, message, "POST", f"/services/{service}/update")
         stale.sent, stale.current = base, live.version.index
         raise stale
+
+    async def _refuse(self, spec: ServiceSpec, live: ServiceSpec | None = None, *, replaced: str | None = None) -> None:
+        """Raise InvalidSpec for what the engine would accept and do otherwise."""
+        found = refusals.problems(spec, live)
+        # An unknown key is a newer one or a mistake. An engine that has it in the live spec knows it.
+        if (unheard := refusals.unheard(spec, live)) and await self._engine.knows_no_more():
+            found += unheard if replaced is None else refusals.unheard(spec, (await self.inspect(replaced)).spec)
+        if found:
+            raise InvalidSpec(found)
 
     async def _until_it_lands(
         self, service: str, prepare: Callable[[Service], Awaitable[Write[Service, ServiceUpdated]]]

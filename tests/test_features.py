@@ -125,6 +125,25 @@ def test_a_value_that_asks_for_nothing_passes_at_any_version(value: dict[str, An
     assert [] == refused(Marked.model_validate(value), at("1.24"))
 
 
+@pytest.mark.parametrize("value", [{"Kind": "NEW"}, {"Kinds": ["old", "New"]}])
+def test_a_value_of_a_mark_is_found_in_any_case_as_engines_read_it(value: dict[str, Any]) -> None:
+    key = next(iter(value))
+
+    assert [(f"{key}=new", "needs API 1.41")] == refused(Marked.model_validate(value), at("1.40"))
+
+
+def test_protocols_and_kinds_of_mounts_are_gated_in_any_case() -> None:
+    asked = spec(
+        EndpointSpec={"Ports": [{"TargetPort": 80, "Protocol": "SCTP"}]},
+        TaskTemplate={"ContainerSpec": {"Mounts": [{"Type": "Cluster", "Target": "/c"}]}},
+    )
+
+    assert [
+        ("TaskTemplate.ContainerSpec.Mounts[0].Type=cluster", "needs API 1.42"),
+        ("EndpointSpec.Ports[0].Protocol=sctp", "needs API 1.37"),
+    ] == refused(asked, at("1.36"))
+
+
 def test_a_value_of_a_mark_is_gated_by_its_own_version() -> None:
     assert [("Kind=newer", "needs API 1.43")] == refused(Marked(kind="newer"), at("1.42"))
     assert [("Kinds", "needs API 1.40"), ("Kinds=new", "needs API 1.41")] == refused(Marked(kinds=["new"]), at("1.39"))

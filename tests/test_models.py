@@ -8,6 +8,7 @@ import logging
 import pickle
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args, get_origin
 
 import httpx
@@ -53,6 +54,7 @@ from swarmkit import (
     Ping,
     PluginPrivilege,
     PluginSpec,
+    SeccompOpts,
     Secret,
     SecretCreated,
     SecretReference,
@@ -1078,7 +1080,7 @@ def test_bytes_are_standard_base64_on_the_wire_both_ways(
     assert {key: b64encode(content).decode()} == written(given)
     read = model.from_wire(given.wire())
     assert content == getattr(read, field)
-    assert read == given == model(**{field: b64encode(content).decode()})
+    assert read == given == model(**{key: b64encode(content).decode()})
 
 
 @given(st.binary())
@@ -1091,13 +1093,76 @@ def test_the_data_of_any_secret_goes_out_and_comes_back(content: bytes) -> None:
 def test_what_is_no_standard_base64_is_refused(model: type[WireModel], field: str, key: str, junk: Any) -> None:
     with pytest.raises(ValidationError):
         model.from_wire(json.dumps({key: junk}))
+    for spelling in {field, key}:
+        with pytest.raises(ValidationError):
+            model.model_validate({spelling: junk})
     with pytest.raises(ValidationError):
-        model(**{field: junk})
+        model(**{key: junk})
 
 
-def test_text_for_bytes_is_refused_with_a_hint() -> None:
+TEXTS: list[tuple[Any, str, str]] = [(SecretSpec, "data", "Data"), (ConfigSpec, "data", "Data"),
+                                     (SeccompOpts, "profile", "Profile")]  # fmt: skip
+each_text = pytest.mark.parametrize(("model", "field", "key"), TEXTS)
+
+
+@each_text
+@pytest.mark.parametrize("text", ["", "hunter2", "YQ==", "ключ", '{"a": 1}', "a\nb\0"])
+def test_text_given_by_python_code_is_the_content_itself(model: Any, field: str, key: str, text: str) -> None:
+    given = model(**{field: text})
+    assigned = model()
+    setattr(assigned, field, text)
+
+    assert text.encode() == getattr(given, field) == getattr(assigned, field)
+    assert bytes is type(getattr(given, field))
+    assert given == assigned == model(**{field: text.encode()})
+    assert {key: b64encode(text.encode()).decode()} == written(given)
+
+
+@each_text
+def test_text_under_the_wire_s_key_or_from_json_is_base64(model: Any, field: str, key: str) -> None:
+    for read in (
+        model(**{key: "aGk="}),
+        model.model_validate({key: "aGk="}),
+        model.model_validate({field: "aGk="}),
+        model.from_wire(json.dumps({field: "aGk="})),
+    ):
+        assert b"hi" == getattr(read, field)
     with pytest.raises(ValidationError, match="give plain content as bytes"):
-        SecretSpec(name="db", data=untyped("my password"))
+        model.model_validate({field: "my password"})
+
+
+@each_text
+def test_what_is_no_content_is_refused_and_not_shown(model: Any, field: str, key: str) -> None:
+    made = model(**{field: b"before"})
+    for wrong in ("hunter2\ud800", 5, ["hunter2"], bytearray(b"hunter2")):
+        with pytest.raises(ValidationError) as caught:
+            model(**{field: wrong})
+        assert "hunter2" not in f"{caught.value} {caught.value.__cause__!r} {caught.value.__context__!r}"
+        with pytest.raises(ValidationError):
+            setattr(made, field, wrong)
+    with pytest.raises(ValidationError, match="given twice"):
+        model(**{field: "a", key: "YQ=="})
+    assert b"before" == getattr(made, field)
+
+
+@each_text
+def test_the_constructor_says_only_what_it_is_given(model: Any, field: str, key: str) -> None:
+    assert {} == written(model())
+    assert {key: None, "New": 1} == written(model(**{field: None, "New": 1}))
+    with pytest.raises(ValidationError):
+        model(**{field + "s": "a"})
+
+
+def test_specs_take_all_their_fields_by_name() -> None:
+    templating = Driver(name="golang")
+    secret = SecretSpec(
+        name="a", labels=MappingProxyType({"b": ""}), data="c", driver=templating, templating=templating
+    )
+    config = ConfigSpec(name="a", labels={"b": ""}, data="c", templating=templating)
+
+    said = {"Name": "a", "Labels": {"b": ""}, "Data": "Yw==", "Templating": {"Name": "golang"}}
+    assert said | {"Driver": {"Name": "golang"}} == written(secret)
+    assert said == written(config)
 
 
 # --- file modes ------------------------------------------------------------------------------------------------------

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmkit.models.service import ServiceSpec
+from swarmkit.models.container import ContainerSpec
+from swarmkit.models.endpoint import EndpointSpec, PortConfig
+from swarmkit.models.mount import Mount
+from swarmkit.models.service import Replicated, ServiceSpec
 from swarmkit.models.task import TaskTemplate
-from swarmkit.refusals import problems
+from swarmkit.refusals import problems, problems_of_part, unheard
+from swarmkit.versions import NEWEST
 
 CONTAINER = "TaskTemplate.ContainerSpec."
 
@@ -47,6 +53,20 @@ def a_mount(**keys: Any) -> dict[str, Any]:
 
 def a_file(name: str, **keys: Any) -> dict[str, Any]:
     return {"File": {"Name": name, "UID": "0", "GID": "0", "Mode": 292, **keys}}
+
+
+def privileges(*, path: str, **keys: Any) -> tuple[ServiceSpec, str]:
+    return container(Privileges=keys), f"{CONTAINER}Privileges.{path}"
+
+
+NAMED = {"NamedResourceSpec": {"Kind": "GPU", "Value": "a"}}
+DISCRETE = {"DiscreteResourceSpec": {"Kind": "SSD", "Value": 3}}
+NO_SPREAD: list[dict[str, Any]] = [{}, {"Spread": None}, {"Spread": {}}, {"Spread": {"SpreadDescriptor": ""}}]
+GENERIC = "TaskTemplate.Resources.Reservations.GenericResources[1]"
+
+
+def resources(resource: dict[str, Any]) -> ServiceSpec:
+    return template(Resources={"Reservations": {"GenericResources": [NAMED, resource, DISCRETE]}})
 
 
 # --- each of them ----------------------------------------------------------------------------------------------------
@@ -112,6 +132,58 @@ SILENTLY_ACCEPTED: list[tuple[ServiceSpec, str]] = [
     (read(Name="web", Mode={"ReplicatedJob": {}}, UpdateConfig={}), "UpdateConfig"),
     (read(Name="web", Mode={"GlobalJob": {}}, RollbackConfig={"Parallelism": 1}), "RollbackConfig"),
     (read(Name="web", Networks=[{"Target": "n"}]), "Networks"),
+    (mounts(a_mount(Type="BIND", Source="a")), CONTAINER + "Mounts[0].Source"),
+    (mounts(a_mount(Type="Tmpfs")), CONTAINER + "Mounts[0].Source"),
+    (mounts(a_mount(Type="Bind", VolumeOptions={})), CONTAINER + "Mounts[0].VolumeOptions"),
+    (mounts(a_mount(Type="volume")), CONTAINER + "Mounts[0].Source"),
+    (mounts(a_mount(Type="volume", Source=r"C:\data")), CONTAINER + "Mounts[0].Source"),
+    (mounts({"Type": "npipe", "Target": r"\\.\pipe\x"}), CONTAINER + "Mounts[0].Source"),
+    (mounts(a_mount(), a_mount(Source="/b", Target="//a/")), CONTAINER + "Mounts[1].Target"),
+    (mounts(a_mount(), a_mount(Source="/b", Target="/b/../a")), CONTAINER + "Mounts[1].Target"),
+    (mounts(a_mount(Target="/")), CONTAINER + "Mounts[0].Target"),
+    (mounts(a_mount(Target="/a/..")), CONTAINER + "Mounts[0].Target"),
+    *(
+        (
+            mounts({"Type": "volume", "Source": "v", "Target": "/a", "VolumeOptions": {"Subpath": subpath}}),
+            CONTAINER + "Mounts[0].VolumeOptions.Subpath",
+        )
+        for subpath in ("/a", "..", "a/../../b")
+    ),
+    *(privileges(Seccomp={"Mode": mode}, path="Seccomp.Mode") for mode in ("Unconfined", "DEFAULT", "none")),
+    *(privileges(AppArmor={"Mode": mode}, path="AppArmor.Mode") for mode in ("Disabled", "custom", "unconfined")),
+    *(
+        privileges(Seccomp={"Mode": mode, "Profile": "e30="}, path="Seccomp.Profile")
+        for mode in (None, "", "default", "unconfined")
+    ),
+    privileges(Seccomp={"Mode": "custom"}, path="Seccomp.Profile"),
+    privileges(Seccomp={"Mode": "custom", "Profile": ""}, path="Seccomp.Profile"),
+    *((resources(resource), GENERIC) for resource in ({}, {"NamedResourceSpec": None}, {**NAMED, **DISCRETE})),
+    (template(ContainerSpec={}, PluginSpec={"name": "p"}), "TaskTemplate.PluginSpec"),
+    (template(ContainerSpec={}, NetworkAttachmentSpec={}), "TaskTemplate.NetworkAttachmentSpec"),
+    *((container(Healthcheck={"Retries": n}), CONTAINER + "Healthcheck.Retries") for n in (2**31, 2**32 + 1, -(2**40))),
+    *(
+        (template(Placement={"Preferences": [preference]}), "TaskTemplate.Placement.Preferences[0]")
+        for preference in NO_SPREAD
+    ),
+    *(
+        (container(Hosts=["10.0.0.1 db", line]), CONTAINER + "Hosts[1]")
+        for line in (
+            "",
+            "db",
+            "10.0.0.1 db cache",
+            "db 10.0.0.1",
+            "db:10.0.0.1",
+            "10.0.0.1",
+            "10.0.0.1 d:b",
+            "010.0.0.1 db",
+            "fe80::1%eth0 db",
+            "[::1] db",
+            "# 10.0.0.1",
+        )
+    ),
+    (read(Name="web", labls={}), "labls"),
+    (read(Name="web", newKey=1), "newKey"),
+    (template(ContainerSpec={"imgae": None}), CONTAINER + "imgae"),
 ]
 
 
@@ -140,6 +212,119 @@ def test_a_key_that_differs_from_a_field_in_case_alone_is_refused() -> None:
 
     assert ["LABELS", CONTAINER + "HealthCheck"] == paths(spec)
     assert "Healthcheck" in problems(spec)[1].reason
+
+
+@pytest.mark.parametrize(
+    ("spec", "hint"),
+    [
+        (template(ContainerSpec={"imgae": "a"}), "did you mean Image?"),
+        (read(task_templete={}), "did you mean TaskTemplate?"),
+        (ServiceSpec().model_copy(update={"Labels": {}}), "is the field 'labels', spelled Labels"),
+        (template(PluginSpec={"Remote": "a"}), "is the field 'remote', spelled remote"),
+    ],
+)
+def test_a_misspelt_key_comes_with_what_was_meant(spec: ServiceSpec, hint: str) -> None:
+    (problem,) = problems(spec)
+
+    assert hint in problem.reason
+
+
+# --- keys that nobody knows ------------------------------------------------------------------------------------------
+
+
+def test_unknown_keys_are_said_with_their_paths_for_an_engine_that_knows_no_more() -> None:
+    spec = read(
+        NewKey=0,
+        labls={},
+        LABELS={},
+        Null=None,
+        TaskTemplate={
+            "ContainerSpec": {"Imgae": "a", "Mounts": [a_mount(), a_mount(New={})]},
+            "PluginSpec": {"nmae": "p"},
+        },
+    )
+    found = {problem.path: problem.reason for problem in unheard(spec)}
+
+    assert {"NewKey", CONTAINER + "Imgae", CONTAINER + "Mounts[1].New", "TaskTemplate.PluginSpec.nmae"} == set(found)
+    assert f"no engine up to API {NEWEST} has such a key" in found["NewKey"]
+    assert found[CONTAINER + "Imgae"].endswith("did you mean Image?")
+
+
+def test_unknown_keys_that_the_live_spec_has_just_so_are_the_engine_s_own() -> None:
+    live = read(NewKey={"a": [1]}, Other=1, TaskTemplate={"Kept": False})
+    spec = live.model_copy(deep=True)
+    spec.labels = {"a": "b"}
+    assert [] == unheard(spec, live)
+
+    changed = read(NewKey={"a": [2]}, TaskTemplate={"Kept": False, "Added": 1})
+    assert ["NewKey", "TaskTemplate.Added"] == [problem.path for problem in unheard(changed, live)]
+
+
+# --- what was put in past validation ---------------------------------------------------------------------------------
+
+
+def whole() -> ServiceSpec:
+    container = ContainerSpec("nginx", mounts=["data:/data"], secrets=[], env=["A=1"])
+    endpoint = EndpointSpec(ports=[PortConfig.parse("80")])
+    return ServiceSpec(name="web", task_template=TaskTemplate(container_spec=container), endpoint_spec=endpoint)
+
+
+def set_past_validation(model: object, field: str, value: object) -> None:
+    vars(model)[field] = value
+
+
+PUT_IN: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda spec: spec.container.mounts.append("s3cr3t:/data"), CONTAINER + "Mounts[1]"),
+    (lambda spec: spec.container.mounts.append(None), CONTAINER + "Mounts[1]"),
+    (lambda spec: spec.container.secrets.append({"File": "s3cr3t"}), CONTAINER + "Secrets[0]"),
+    (lambda spec: spec.container.secrets.append(Replicated()), CONTAINER + "Secrets[0]"),
+    (lambda spec: spec.container.env.append(("A", "s3cr3t")), CONTAINER + "Env[1]"),
+    (lambda spec: spec.endpoint_spec.ports.append("80:80"), "EndpointSpec.Ports[1]"),
+    (
+        lambda spec: set_past_validation(spec.endpoint_spec.ports[0], "target_port", "80"),
+        "EndpointSpec.Ports[0].TargetPort",
+    ),
+    (lambda spec: spec.model_copy(update={"mode": Replicated(replicas=2)}), "Mode"),
+    (lambda spec: spec.model_copy(update={"mode": SimpleNamespace(is_job=False)}), "Mode"),
+    (lambda spec: spec.model_copy(update={"endpoint_spec": [EndpointSpec()]}), "EndpointSpec"),
+    (lambda spec: spec.model_copy(update={"labels": {"a": 5}}), "Labels"),
+    (lambda spec: spec.model_copy(update={"labels": None, "New": float("nan")}), ""),
+    (lambda spec: spec.model_copy(update={"New": object()}), ""),
+]
+
+
+@pytest.mark.parametrize(("put_in", "path"), PUT_IN)
+@pytest.mark.filterwarnings("error")
+def test_a_value_of_another_type_is_refused_with_its_path_and_not_shown(
+    put_in: Callable[[ServiceSpec], Any], path: str
+) -> None:
+    spec = whole()
+    copied = put_in(spec)
+    spec = copied if isinstance(copied, ServiceSpec) else spec
+
+    assert path in paths(spec)
+    assert all(found.startswith(path) for found in paths(spec))
+    assert paths(spec) == paths(spec, whole()) == [problem.path for problem in problems_of_part(spec)]
+    assert "s3cr3t" not in repr(problems(spec))
+
+
+def test_all_values_of_another_type_are_said_at_once_and_before_anything_else() -> None:
+    spec = whole()
+    spec.name = ""
+    for put_in, _ in PUT_IN[:3] + PUT_IN[4:7]:
+        put_in(spec)
+
+    assert {path for _, path in PUT_IN[:3] + PUT_IN[4:7]} | {CONTAINER + "Mounts[2]"} == set(paths(spec))
+
+
+def test_a_model_of_ones_own_fits_where_its_base_does() -> None:
+    class Labelled(Mount):
+        pass
+
+    spec = whole()
+    spec.container.mounts = [Labelled(type="volume", source="data", target="/data")]
+
+    assert [] == problems(spec)
 
 
 def test_a_spec_read_with_the_engine_s_defaults_cannot_be_sent_back() -> None:
@@ -214,6 +399,26 @@ def test_all_problems_are_said_at_once() -> None:
         container(Isolation="hyperv"),
         mounts(a_mount(), a_mount(Target="/b")),
         mounts({"Type": "volume", "Target": r"C:\data"}, {"Type": "npipe", "Source": "x", "Target": r"\\.\pipe\x"}),
+        mounts({"Type": "VOLUME", "Source": "v", "Target": "/a/", "VolumeOptions": {"Subpath": "a/../b/..c"}}),
+        mounts(a_mount(Type="Bind", Target="/a//b/", BindOptions={}), a_mount(Target="/a")),
+        container(Privileges={"Seccomp": {"Mode": "custom", "Profile": "e30="}, "AppArmor": {"Mode": "disabled"}}),
+        container(Privileges={"Seccomp": {"Mode": "", "Profile": ""}, "AppArmor": {"Mode": ""}}),
+        container(Privileges={"Seccomp": {"Mode": "unconfined"}, "AppArmor": {"Mode": None}}),
+        container(Privileges={"Seccomp": {}, "AppArmor": {}}),
+        resources({"NewKind": 1}),
+        template(Placement={"Preferences": [{"Spread": {"SpreadDescriptor": "node.id"}}, {"Pack": {}}]}),
+        template(PluginSpec={"name": "p", "new": 1}, Runtime="plugin"),
+        container(Healthcheck={"Retries": 2**31 - 1}),
+        container(Healthcheck={"Retries": -1}),
+        container(
+            Hosts=[
+                "10.0.0.1 db",
+                " ::1\tdb ",
+                "::ffff:10.0.0.1 db",
+                "host-gateway db",
+                "10.0.0.1 {{.Node.Hostname}}",
+            ]
+        ),
         mounts({"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 0}}),
         mounts({"Type": "hologram", "Target": "/x"}),
         mounts(a_mount(Consistency="", BindOptions={"CreateMountpoint": False, "NonRecursive": True})),

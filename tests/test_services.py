@@ -138,15 +138,13 @@ async def test_what_is_no_mode_is_refused_and_never_dropped(wrong: Any) -> None:
     with StubEngine(manager()) as engine:
         async with SwarmClient(engine.host) as client:
             template = TaskTemplate(container_spec=ContainerSpec("nginx"))
-            if wrong == {"Replicas": 2}:
-                await client.services.create(template, name="web", mode=wrong)  # an unknown wire key is kept
-                assert change(engine).json["Mode"] == wrong
-                return
-            with pytest.raises(ValidationError):
+            # An unknown wire key is kept, until it is known that no engine has it.
+            refused = InvalidSpec if wrong == {"Replicas": 2} else ValidationError
+            with pytest.raises(refused):
                 await client.services.create(template, name="web", mode=wrong)
-            with pytest.raises(ValidationError):
+            with pytest.raises(refused):
                 await client.services.update("web", mode=wrong)
-        assert engine.received == []
+        assert [] == [request for request in engine.received if request.method == "POST"]
 
 
 async def test_one_string_is_no_list_of_networks() -> None:
@@ -576,12 +574,69 @@ async def test_a_value_put_in_past_validation_is_an_invalid_spec_and_is_not_show
     container = ContainerSpec("nginx").model_copy(update={"env": {"TOKEN": "s3cr3t"}})
     with StubEngine(manager()) as engine:
         async with SwarmClient(engine.host) as client:
-            with pytest.raises(InvalidSpec, match="JSON cannot say") as caught:
-                await client.services.create(
-                    TaskTemplate().model_copy(update={"container_spec": container}), name="web"
-                )
-        assert engine.received == []
-    assert "s3cr3t" not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+            template = TaskTemplate().model_copy(update={"container_spec": container})
+            for call in (
+                lambda: client.services.create(template, name="web"),
+                lambda: client.services.update("web", task_template=template),
+                lambda: client.services.edit("web", lambda spec: setattr(spec, "task_template", template)),
+                lambda: client.services.replace("web", ServiceSpec(name="web", task_template=template), version=7),
+            ):
+                with pytest.raises(InvalidSpec, match=r"TaskTemplate\.ContainerSpec\.Env: ") as caught:
+                    await call()
+                assert "s3cr3t" not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+        assert [] == [request for request in engine.received if request.method == "POST"]
+
+
+# --- keys that nobody knows ------------------------------------------------------------------------------------------
+
+
+def unheard_of() -> ServiceSpec:
+    return ServiceSpec.model_validate({"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "a"}}, "NewKey": 1})
+
+
+async def test_a_key_that_no_engine_knows_is_refused_and_not_dropped() -> None:
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            for call in (
+                lambda: client.services.create(unheard_of()),
+                lambda: client.services.edit("web", lambda spec: unheard_of()),
+                lambda: client.services.replace("web", unheard_of(), version=7),
+            ):
+                with pytest.raises(InvalidSpec, match=r"NewKey: no engine up to API 1\.56 has such a key"):
+                    await call()
+        assert [] == [request for request in engine.received if request.method == "POST"]
+        assert 1 == engine.pings
+
+
+async def test_a_newer_engine_gets_keys_that_are_unknown_here() -> None:
+    with StubEngine(manager(), ping=lambda: answer(b"OK", api="1.99")) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.create(unheard_of())
+        assert 1 == change(engine).json["NewKey"]
+        assert change(engine).target.startswith("/v1.99/")
+
+
+async def test_keys_that_the_engine_itself_shows_go_back_to_it() -> None:
+    future = {**SERVICE["Spec"]["TaskTemplate"], "Later": {"a": 1}}
+    with StubEngine(
+        lambda request: UPDATED if request.method == "POST" else answer(service(TaskTemplate=future))
+    ) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.update("web", labels={})
+            live = await client.services.inspect("web")
+            await client.services.replace("web", live.spec, version=7)
+            with pytest.raises(InvalidSpec, match="Later"):
+                await client.services.edit("web", lambda spec: setattr(spec.task_template, "Later", {"a": 2}))
+        sent = [request.json["TaskTemplate"] for request in engine.received if request.method == "POST"]
+    assert [future, future] == sent
+
+
+async def test_an_ordinary_spec_costs_no_question() -> None:
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.create(ServiceSpec.from_wire('{"Name":"web"}'))
+            await client.services.replace("web", ServiceSpec(name="web"), version=7)
+        assert ["POST", "POST"] == [request.method for request in engine.received]
 
 
 async def test_text_that_no_json_can_say_never_reaches_the_wire() -> None:
@@ -670,9 +725,16 @@ async def test_a_name_and_a_filter_for_it_are_one_too_many() -> None:
             for wrong in (5, "\ud800"):
                 with pytest.raises((ValidationError, InvalidSpec)):
                     await client.services.list(name=cast("Any", wrong))
-            with pytest.raises(InvalidSpec, match="no such request can be made"):
-                await client.tasks.list(filters={"id": [f"{number:025}" for number in range(3000)]})
         assert engine.received == []
+
+
+async def test_a_filter_may_be_long() -> None:
+    ids = [f"{number:025}" for number in range(3000)]
+    with StubEngine(lambda _: answer([])) as engine:
+        async with SwarmClient(engine.host) as client:
+            assert [] == await client.tasks.list(filters={"id": ids})
+        (request,) = engine.received
+    assert ids == json.loads(parse_qs(request.target.partition("?")[2])["filters"][0])["id"]
 
 
 async def test_an_answer_of_null_is_an_empty_list_of_nothing() -> None:

@@ -368,6 +368,20 @@ def test_a_ratio_that_json_cannot_say_is_refused_and_not_dropped(wrong: float) -
         UpdateConfig(max_failure_ratio=wrong)
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), {"a": [float("-inf")]}])
+def test_a_number_that_json_cannot_say_does_not_go_out_as_null_under_an_unknown_key(wrong: object) -> None:
+    with pytest.raises(ValueError, match="a number that is none"):
+        UpdateConfig(**untyped({"New": wrong})).wire()
+    with pytest.raises(ValueError, match="a number that is none"):
+        ServiceSpec(name="NaN", update_config=UpdateConfig(**untyped({"New": wrong}))).wire()
+
+
+def test_text_that_reads_like_such_a_number_is_text() -> None:
+    spec = ServiceSpec(name="NaN", labels={"-Infinity": '"NaN'}, **untyped({"New": ["NaN", 1.5]}))
+
+    assert {"Name": "NaN", "Labels": {"-Infinity": '"NaN'}, "New": ["NaN", 1.5]} == written(spec)
+
+
 @pytest.mark.parametrize("uid", [1000, 0])
 def test_owners_are_strings_as_engines_want_them(uid: Any) -> None:
     with pytest.raises(ValidationError):
@@ -411,6 +425,12 @@ def test_durations_that_differ_on_the_wire_are_not_equal() -> None:
     assert one != whole
     assert whole != one
     assert 3 == len({one.delay, other.delay, whole.delay, copy.deepcopy(one.delay)})
+
+
+@pytest.mark.parametrize("ns", [1, -1, 999])
+def test_less_than_a_microsecond_is_something(ns: int) -> None:
+    assert UpdateConfig.from_wire(f'{{"Delay":{ns}}}').delay
+    assert not UpdateConfig.from_wire('{"Delay":0}').delay
 
 
 def test_a_whole_duration_equals_the_plain_timedelta() -> None:
@@ -479,7 +499,28 @@ def test_timestamps_are_taken_from_python_and_written() -> None:
     assert moment == UpdateStatus.from_wire(status.wire()).started_at
 
 
+@pytest.mark.parametrize(
+    "zero",
+    ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000000Z", "0001-01-01T05:00:00+05:00", "0001-01-01T23:59:59-12:00",
+     "0001-01-01T00:00:00+14:00", "0001-01-01T04:56:02Z"],
+)  # fmt: skip
+def test_the_first_day_of_all_is_never(zero: str) -> None:
+    assert UpdateStatus.from_wire(json.dumps({"StartedAt": zero})).started_at is None
+    assert UpdateStatus.model_validate({"StartedAt": zero}).started_at is None
+
+
+def test_the_second_day_of_all_is_a_day() -> None:
+    for day in ("0001-01-02T00:00:00Z", "0001-01-02T23:59:59+01:00", "0001-01-03T00:00:00Z"):
+        assert UpdateStatus.from_wire(json.dumps({"StartedAt": day})).started_at == datetime.fromisoformat(day)
+    assert UpdateStatus(started_at=datetime(1, 1, 1, 5, tzinfo=UTC)).started_at is None
+    for junk in ("0001-01-01", "0001-01-02T00:00:00", "0000-12-31T00:00:00Z"):
+        with pytest.raises(ValidationError):
+            UpdateStatus.from_wire(json.dumps({"StartedAt": junk}))
+
+
 def test_a_naive_datetime_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        UpdateStatus(started_at=datetime(1, 1, 1))
     with pytest.raises(ValidationError):
         UpdateStatus(started_at=datetime(2024, 5, 6))
 
@@ -501,7 +542,7 @@ def test_what_is_no_standard_base64_is_refused(wrong: Any) -> None:
     with pytest.raises(ValidationError):
         SeccompOpts.from_wire(json.dumps({"Profile": wrong}))
     with pytest.raises(ValidationError):
-        SeccompOpts(profile=wrong)
+        SeccompOpts(**untyped({"Profile": wrong}))
 
 
 # --- sizes and CPUs --------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ Must not know: any Docker noun.
 import ast
 import difflib
 import inspect
+import json
 import re
 import sys
 from base64 import b64decode, b64encode
@@ -61,7 +62,8 @@ class WireModel(BaseModel):
     """A JSON object of the Engine API: snake_case in Python, Docker's own keys on the wire, both accepted on input.
 
     Keys this package does not know are kept and sent back. Only what was set is written, also where it equals a
-    default. Values are checked for their type and nothing else.
+    default. Values are checked for their type and nothing else. Fields that a subclass adds are not written where a
+    field of another model holds it as its base.
     """
 
     model_config = ConfigDict(
@@ -73,6 +75,7 @@ class WireModel(BaseModel):
         extra="allow",
         hide_input_in_errors=True,
         allow_inf_nan=False,  # JSON has no word for them: they would go out as null, which is the engine's default
+        ser_json_inf_nan="constants",  # under unknown keys they can be: written so that `_json` can tell
         # Deferred, but not `is True`: what others build around a model, as FastAPI around a body, is built at once.
         defer_build=cast("bool", 1),
         protected_namespaces=(),
@@ -102,12 +105,15 @@ class WireModel(BaseModel):
         return self._json(exclude_unset=True)
 
     def _json(self, *, exclude_unset: bool = False, exclude_none: bool = False) -> bytes:
+        reason = "text with half of a surrogate pair, or a value put in past validation, as by model_copy(update=...)"
         with suppress(PydanticSerializationError):
-            return self.__pydantic_serializer__.to_json(
+            content = self.__pydantic_serializer__.to_json(
                 self, by_alias=True, exclude_unset=exclude_unset, exclude_none=exclude_none, warnings="error"
             )
+            if not (b"NaN" in content or b"Infinity" in content) or _is_json(content):
+                return content
+            reason = "a number that is none, or has no end"
         # Raised out here, so that the error does not carry pydantic's along, which shows the value.
-        reason = "text with half of a surrogate pair, or a value put in past validation, as by model_copy(update=...)"
         raise ValueError(f"the {type(self).__name__} holds what JSON cannot say: {reason}")
 
     @classmethod
@@ -138,8 +144,11 @@ class WireModel(BaseModel):
 
     def __setattr__(self, name: str, value: Any) -> None:
         # pydantic would take an unknown name as an extra key: a typo would be sent and dropped by the engine.
-        if name[:1] != "_" and name not in type(self).__pydantic_fields__:
+        field = type(self).__pydantic_fields__.get(name)
+        if field is None and name[:1] != "_":
             refuse_unknown(type(self), name, self.__pydantic_extra__ or {})
+        if field is not None and isinstance(value, str) and TEXT in field.metadata:
+            value = Text(value)
         super().__setattr__(name, value)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
@@ -169,9 +178,16 @@ def refuse_unknown(model: type[WireModel], name: str, extra: Mapping[str, Any]) 
     if (field := keys.get(name.lower())) is not None:
         raise AttributeError(f"{model.__name__}.{name}: the field is called {field!r}", name=name, obj=model)
     if name[:1].islower():
-        close = difflib.get_close_matches(name, model.__pydantic_fields__, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        close = nearest(model, name)
+        hint = f"; did you mean {close!r}?" if close else ""
         raise AttributeError(f"{model.__name__} has no field {name!r}{hint}", name=name, obj=model)
+
+
+def nearest(model: type[WireModel], name: str) -> str | None:
+    """The field whose wire key is most like a name or key that is none, if one is much like it."""
+    keys = wire_keys(model)
+    close = difflib.get_close_matches(name.replace("_", "").lower(), keys, n=1)
+    return keys[close[0]] if close else None
 
 
 @cache
@@ -205,6 +221,19 @@ def wire_keys(model: type[WireModel]) -> Mapping[str, str]:
     return {(field.alias or name).lower(): name for name, field in model.__pydantic_fields__.items()}
 
 
+def _is_json(content: bytes) -> bool:
+    """Whether it holds no number that JSON has no word for (Python's reader takes some)."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    try:
+        json.loads(content, parse_constant=refuse)
+    except ValueError:
+        return False
+    return True
+
+
 class Unset(Enum):
     """The type of UNSET, which says: not given. None is a value, and means something else."""
 
@@ -227,6 +256,9 @@ Bool = Annotated[bool, Strict()]
 
 OCTAL: Final = "octal"
 """Put on the outer `Annotated` of a field that holds permission bits: a repr shows 0o444 and not 292."""
+
+TEXT: Final = "text"
+"""Put on the outer `Annotated` of a Base64 field whose content is mostly text: a string assigned to it is that text."""
 
 
 class _Octal(int):
@@ -258,6 +290,9 @@ class _Nanoseconds(timedelta):
 
     def __hash__(self) -> int:
         return hash(self.ns)
+
+    def __bool__(self) -> bool:
+        return self.ns != 0  # below a microsecond a timedelta would take it for nothing
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Nanoseconds.of, (self.ns,)
@@ -325,13 +360,13 @@ Duration = Annotated[timedelta, _DurationSchema()]
 
 # --- timestamps --------------------------------------------------------------------------------------------------
 
-_ZERO: Final = datetime(1, 1, 1, tzinfo=UTC)
+_AFTER_ZERO: Final = datetime(1, 1, 3, tzinfo=UTC)  # in every time zone
 
 
 def _zero_time(value: object) -> None:
-    if value == _ZERO or (isinstance(value, str) and value.startswith("0001-01-01T00:00:00")):
-        return
-    raise ValueError("neither a timestamp nor the zero time")
+    text = value.isoformat() if isinstance(value, datetime) and value.tzinfo is not None else value
+    if not isinstance(text, str) or not text.startswith("0001-01-01T"):
+        raise ValueError("not the zero time")
 
 
 class _TimestampSchema:
@@ -341,8 +376,9 @@ class _TimestampSchema:
             cs.union_schema(
                 [
                     cs.none_schema(),
-                    cs.datetime_schema(gt=_ZERO, tz_constraint="aware"),
+                    cs.datetime_schema(ge=_AFTER_ZERO, tz_constraint="aware"),
                     cs.no_info_plain_validator_function(_zero_time),
+                    cs.datetime_schema(tz_constraint="aware"),
                 ],
                 mode="left_to_right",
             ),
@@ -364,17 +400,27 @@ Timestamp = Annotated[datetime | None, _TimestampSchema()]
 # --- bytes -------------------------------------------------------------------------------------------------------
 
 
+class Text(str):
+    """The content itself, where a plain string would be the wire's base64."""
+
+    __slots__ = ()
+
+
+def as_text(content: str | bytes | Unset | None) -> bytes | Unset | None:
+    """What Python code gives for bytes: a string is the text itself and not the wire's base64."""
+    return cast("Any", Text(content)) if isinstance(content, str) else content  # the field makes bytes of it
+
+
 def _bytes_from_python(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
-    if isinstance(value, str):
-        try:
-            return b64decode(value, validate=True)
-        except ValueError:
-            raise PydanticCustomError(
-                "base64", "A string here is the wire's base64; give plain content as bytes"
-            ) from None
-    raise PydanticCustomError("base64_type", "Input should be bytes")
+    if not isinstance(value, str):
+        raise PydanticCustomError("base64_type", "Input should be bytes")
+    with suppress(ValueError):
+        return value.encode() if isinstance(value, Text) else b64decode(value, validate=True)
+    if isinstance(value, Text):
+        raise PydanticCustomError("text", "Text with half of a surrogate pair has no form in UTF-8")
+    raise PydanticCustomError("base64", "A string here is the wire's base64; give plain content as bytes")
 
 
 class _Base64Schema:
@@ -392,7 +438,7 @@ class _Base64Schema:
 
 
 Base64 = Annotated[bytes, _Base64Schema()]
-"""Bytes in Python, standard base64 on the wire."""
+"""Bytes in Python, standard base64 on the wire. A string is read as that base64; see TEXT for where it is not."""
 
 
 # --- sizes and CPUs ----------------------------------------------------------------------------------------------

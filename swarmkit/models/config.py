@@ -1,11 +1,12 @@
 """Configs, and how a service refers to one."""
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from ..versions import Since
-from ._wire import OCTAL, Base64, Int, WireModel
+from ._wire import OCTAL, TEXT, UNSET, Base64, Int, Unset, WireModel, as_text
 from .common import Driver, SwarmObject
 
 
@@ -61,10 +62,33 @@ class ConfigSpec(WireModel):
     """Name, unique in the swarm: at most 64 letters, digits and `-_.`."""
     labels: dict[str, str] | None = None
     """Labels."""
-    data: Annotated[Base64 | None, Field(repr=False)] = None
-    """Its content, up to 1,000 KiB; not shown, as it is long."""
+    data: Annotated[Base64 | None, TEXT, Field(repr=False)] = None
+    """Its content, up to 1,000 KiB; text assigned goes as UTF-8. Not shown, as it is long."""
     templating: Annotated[Driver | None, Since("1.37")] = None
     """How the data is filled in for each task; `golang` for Go templates. Engines refuse it below that version."""
+
+    def __init__(
+        self,
+        *,
+        name: str | Unset | None = UNSET,
+        labels: Mapping[str, str] | Unset | None = UNSET,
+        data: str | bytes | Unset | None = UNSET,
+        templating: Driver | Unset | None = UNSET,
+        **wire: Any,
+    ) -> None:
+        """A config spec.
+
+        `data` may be bytes, or text, which is sent in UTF-8. Other keywords are wire keys: a string under `Data` is
+        base64, as in JSON.
+
+        Raises:
+            pydantic.ValidationError: a value has the wrong type, or a keyword is neither a field nor a wire key.
+        """
+        data = as_text(data)
+        given = {"name": name, "labels": labels, "data": data, "templating": templating}
+        super().__init__(**{field: value for field, value in given.items() if value is not UNSET}, **wire)
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # see ContainerSpec: JSON goes past it
 
 
 class Config(SwarmObject):

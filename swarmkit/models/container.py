@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from ..versions import Since
-from ._wire import UNSET, Base64, Bool, Duration, Int, Unset, WireModel
+from ._wire import TEXT, UNSET, Base64, Bool, Duration, Int, Unset, WireModel, as_text
 from .config import ConfigReference
 from .mount import Mount
 from .secret import SecretReference
@@ -74,8 +74,28 @@ class SeccompOpts(WireModel):
 
     mode: Literal["default", "unconfined", "custom"] | str | None = None
     """The engine's own profile, none, or the one in `profile`."""
-    profile: Base64 | None = None
-    """The custom profile, as JSON text."""
+    profile: Annotated[Base64 | None, TEXT] = None
+    """The profile of mode `custom`, in JSON; text assigned goes as UTF-8."""
+
+    def __init__(
+        self,
+        *,
+        mode: Literal["default", "unconfined", "custom"] | str | Unset | None = UNSET,
+        profile: str | bytes | Unset | None = UNSET,
+        **wire: Any,
+    ) -> None:
+        """The system calls a container may make.
+
+        `profile` may be bytes, or text, which is sent in UTF-8. Other keywords are wire keys: a string under `Profile`
+        is base64, as in JSON.
+
+        Raises:
+            pydantic.ValidationError: a value has the wrong type, or a keyword is neither a field nor a wire key.
+        """
+        given = {"mode": mode, "profile": as_text(profile)}
+        super().__init__(**{name: value for name, value in given.items() if value is not UNSET}, **wire)
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # see ContainerSpec: JSON goes past it
 
 
 class AppArmorOpts(WireModel):
@@ -149,7 +169,7 @@ class ContainerSpec(WireModel):
     healthcheck: Annotated[Healthcheck | None, Since("1.25")] = None
     """Health check in place of the image's."""
     hosts: Annotated[list[str] | None, Since("1.25")] = None
-    """Lines for /etc/hosts: `address name [alias …]`."""
+    """Lines `address name` for /etc/hosts; engines drop further names of a line."""
     dns_config: Annotated[DNSConfig | None, Since("1.25")] = None
     """Name servers and resolver options."""
     secrets: Annotated[list[SecretReference] | None, Since("1.25")] = None

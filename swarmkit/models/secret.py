@@ -1,11 +1,12 @@
 """Secrets, and how a service refers to one."""
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from ..versions import Since
-from ._wire import OCTAL, Base64, Int, WireModel
+from ._wire import OCTAL, TEXT, UNSET, Base64, Int, Unset, WireModel, as_text
 from .common import Driver, SwarmObject
 
 
@@ -55,12 +56,36 @@ class SecretSpec(WireModel):
     """Name, unique in the swarm: at most 64 letters, digits and `-_.`."""
     labels: dict[str, str] | None = None
     """Labels."""
-    data: Annotated[Base64 | None, Field(repr=False)] = None
-    """The secret itself, up to 500 KiB; never shown, and never given back by engines."""
+    data: Annotated[Base64 | None, TEXT, Field(repr=False)] = None
+    """The secret itself, up to 500 KiB; text assigned goes as UTF-8. Never shown, never given back by engines."""
     driver: Annotated[Driver | None, Since("1.31")] = None
     """Where the secret is kept, in place of `data`."""
     templating: Annotated[Driver | None, Since("1.37")] = None
     """How the data is filled in for each task; `golang` for Go templates. Engines refuse it below that version."""
+
+    def __init__(
+        self,
+        *,
+        name: str | Unset | None = UNSET,
+        labels: Mapping[str, str] | Unset | None = UNSET,
+        data: str | bytes | Unset | None = UNSET,
+        driver: Driver | Unset | None = UNSET,
+        templating: Driver | Unset | None = UNSET,
+        **wire: Any,
+    ) -> None:
+        """A secret spec.
+
+        `data` may be bytes, or text, which is sent in UTF-8. Other keywords are wire keys: a string under `Data` is
+        base64, as in JSON.
+
+        Raises:
+            pydantic.ValidationError: a value has the wrong type, or a keyword is neither a field nor a wire key.
+        """
+        data = as_text(data)
+        given = {"name": name, "labels": labels, "data": data, "driver": driver, "templating": templating}
+        super().__init__(**{field: value for field, value in given.items() if value is not UNSET}, **wire)
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # see ContainerSpec: JSON goes past it
 
 
 class Secret(SwarmObject):

@@ -99,7 +99,7 @@ class SwarmSpec(WireModel):
     ca_config: CAConfig | None = None
     """How certificates are made."""
     task_defaults: TaskDefaults | None = None
-    """What tasks get where their spec does not say."""
+    """What tasks would get where their spec does not say; engines take it and drop it."""
     encryption_config: EncryptionConfig | None = None
     """How managers protect what they store."""
 

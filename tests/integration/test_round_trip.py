@@ -110,7 +110,7 @@ def kinds(engine: Engine, ids: dict[str, str]) -> dict[str, Kind]:
                     "StartPeriod": ODD + 1,
                     **since("1.44", StartInterval=100_000_007),
                 },
-                "Hosts": ["10.0.0.9 db database"],
+                "Hosts": ["10.0.0.9 db"],
                 "DNSConfig": {"Nameservers": ["10.0.0.1"], "Search": ["a.b"], "Options": ["ndots:2"]},
                 "Init": True,
                 "Sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"},

@@ -842,6 +842,19 @@ def _with_ports(*ports: PortConfig) -> ServiceSpec:
     return ServiceSpec(name="silent", task_template=template, endpoint_spec=EndpointSpec(ports=list(ports)))
 
 
+def _with_container(**keys: Any) -> ServiceSpec:
+    return _with_template(ContainerSpec=keys)
+
+
+def _with_template(**keys: Any) -> ServiceSpec:
+    container = {"Image": "busybox:1.36", **keys.pop("ContainerSpec", {})}
+    return ServiceSpec.from_wire(json.dumps({"Name": "silent", "TaskTemplate": {"ContainerSpec": container, **keys}}))
+
+
+BOTH_KINDS: dict[str, Any] = {
+    "NamedResourceSpec": {"Kind": "GPU", "Value": "a"},
+    "DiscreteResourceSpec": {"Kind": "GPU", "Value": 1},
+}
 SILENT: dict[str, ServiceSpec] = {
     "Name": ServiceSpec(name="", task_template=TaskTemplate(container_spec=ContainerSpec("busybox:1.36"))),
     "TaskTemplate.ContainerSpec.Isolation": ServiceSpec(
@@ -869,6 +882,25 @@ SILENT: dict[str, ServiceSpec] = {
     "TaskTemplate.ContainerSpec.Mounts[0].BindOptions.CreateMountpoint": _with_mount(
         type="bind", source="/tmp", target="/v", bind_options=BindOptions(create_mountpoint=True)
     ),
+    "TaskTemplate.ContainerSpec.Privileges.Seccomp.Mode": _with_container(
+        Privileges={"Seccomp": {"Mode": "Unconfined"}}
+    ),
+    "TaskTemplate.ContainerSpec.Privileges.Seccomp.Profile": _with_container(
+        Privileges={"Seccomp": {"Mode": "default", "Profile": "e30="}}
+    ),
+    "TaskTemplate.ContainerSpec.Privileges.AppArmor.Mode": _with_container(
+        Privileges={"AppArmor": {"Mode": "Disabled"}}
+    ),
+    "TaskTemplate.ContainerSpec.Healthcheck.Retries": _with_container(Healthcheck={"Retries": 2**32 + 1}),
+    "TaskTemplate.ContainerSpec.Hosts[0]": _with_container(Hosts=["db:10.0.0.1"]),
+    "TaskTemplate.ContainerSpec.imgae": _with_container(imgae="busybox"),
+    "TaskTemplate.ContainerSpec.Imgae": _with_container(Imgae="busybox"),
+    "TaskTemplate.PluginSpec": _with_template(PluginSpec={"name": "p", "remote": "p"}),
+    "TaskTemplate.NetworkAttachmentSpec": _with_template(NetworkAttachmentSpec={"ContainerID": "a"}),
+    "TaskTemplate.Resources.Reservations.GenericResources[0]": _with_template(
+        Resources={"Reservations": {"GenericResources": [BOTH_KINDS]}}
+    ),
+    "TaskTemplate.Placement.Preferences[0]": _with_template(Placement={"Preferences": [{}]}),
 }
 
 
@@ -882,6 +914,61 @@ async def test_an_engine_would_have_taken_what_we_refuse(client: SwarmClient, en
         "POST", f"/v{engine.api_version}/services/create", spec.wire(), {"Content-Type": "application/json"}
     )
     assert status == 201, said
+
+
+UNSTARTABLE: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "Mounts[0].Source": ([{"Type": "Volume", "Source": "/tmp", "Target": "/x"}], "absolute path"),
+    "Mounts[0].Source of a pipe": ([{"Type": "npipe", "Target": "/x"}], "source must not be empty"),
+    "Mounts[1].Target": ([{"Type": "tmpfs", "Target": "/x"}, {"Type": "tmpfs", "Target": "//x/"}], "uplicate mount"),
+    "Mounts[0].Target": ([{"Type": "tmpfs", "Target": "/x/.."}], "destination can't be '/'"),
+    "Mounts[0].VolumeOptions.Subpath": (
+        [{"Type": "volume", "Source": "vol", "Target": "/x", "VolumeOptions": {"Subpath": "a/../../b"}}],
+        "subpath must be a relative path",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNSTARTABLE)
+async def test_mounts_that_we_refuse_would_let_no_task_start(client: SwarmClient, engine: Engine, case: str) -> None:
+    mounts, reason = UNSTARTABLE[case]
+    if case.endswith("Subpath") and await client.api_version() < (1, 45):
+        pytest.skip("the engine does not know it")
+    spec = _with_container(Mounts=mounts)
+    with pytest.raises(InvalidSpec) as caught:
+        await client.services.create(spec)
+    assert [f"TaskTemplate.ContainerSpec.{case.partition(' ')[0]}"] == [found.path for found in caught.value.problems]
+    status, _, said = engine.request(
+        "POST", f"/v{engine.api_version}/services/create", spec.wire(), {"Content-Type": "application/json"}
+    )
+    assert status == 201, said
+    with anyio.fail_after(30):
+        while not any(reason in task.error for task in await client.services.ps("silent")):
+            await anyio.sleep(0.05)
+
+
+async def test_a_service_that_holds_what_we_refuse_is_read_and_changed_elsewhere(
+    client: SwarmClient, engine: Engine
+) -> None:
+    odd = _with_template(
+        ContainerSpec={
+            "Hosts": ["db:10.0.0.1"],
+            "Mounts": [{"Type": "volume", "Source": "/tmp", "Target": "/"}],
+            "Privileges": {"Seccomp": {"Mode": "default", "Profile": "e30="}},
+        },
+        Placement={"Preferences": [{"Spread": {}}]},
+    )
+    status, _, said = engine.request(
+        "POST", f"/v{engine.api_version}/services/create", odd.wire(), {"Content-Type": "application/json"}
+    )
+    assert status == 201, said
+    (live,) = await client.services.list(name="silent")
+    await client.services.update("silent", labels={"a": "b"})
+    await client.services.scale("silent", 0)
+    changed = await client.services.inspect("silent")
+    assert {"a": "b"} == changed.spec.labels
+    assert live.spec.task_template == changed.spec.task_template
+    with pytest.raises(InvalidSpec, match=r"Hosts\[1\]"):
+        await client.services.edit("silent", lambda spec: (spec.container.hosts or []).append("x"))
 
 
 async def test_a_secret_as_a_file_is_one_the_task_can_read(client: SwarmClient, engine: Engine) -> None:

@@ -309,7 +309,7 @@ def privileges() -> Privileges:
     Privileges(credential_spec=CredentialSpec(config="c2"))
     return Privileges(
         selinux_context=SELinuxContext(disable=False, user="u", role="r", type="t", level="s0"),
-        seccomp=SeccompOpts(mode="custom", profile=b"{}"),
+        seccomp=SeccompOpts(mode="custom", profile="{}"),
         apparmor=AppArmorOpts(mode="disabled"),
         no_new_privileges=True,
     )
@@ -565,7 +565,7 @@ def secrets(secret: Secret, created: SecretCreated) -> SecretSpec:
     assert_type(created.id, str)
     assert_type(SecretReference.as_file(created.id, secret.name, uid="33", mode=0o400), SecretReference)
     SecretSpec(name="outside", driver=Driver(name="vault", options={"path": "db"}))
-    return SecretSpec(name="db", labels={"team": "shop"}, data=b"hunter2", templating=Driver(name="golang"))
+    return SecretSpec(name="db", labels={"team": "shop"}, data="hunter2", templating=Driver(name="golang"))
 
 
 def configs(config: Config, created: ConfigCreated) -> ConfigSpec:
