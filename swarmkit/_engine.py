@@ -11,6 +11,7 @@ Owns: those steps, the clock, and the one translation of foreign exceptions. Mus
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import json
@@ -19,6 +20,7 @@ import math
 import random
 import re
 import socket
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
@@ -26,7 +28,6 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, Final, Protocol, TypeGuard, TypeVar, overload
 from urllib.parse import quote, urlencode
 
@@ -38,7 +39,8 @@ from pydantic_core import from_json
 
 from . import features
 from ._hosts import Address
-from ._transport import Attempt, Body, EngineTransport, left
+from ._transport import Body, EngineTransport, left
+from ._transport.message import Answer, Attempt, render
 from .errors import (
     ClientClosed,
     EngineError,
@@ -74,8 +76,18 @@ _REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 _GATEWAY_STATUSES: Final = (502, 503, 504)
 _LOST_STATUSES: Final = (502, 504)
 """What a gateway says when it got no answer; engines themselves never do."""
+_WANTS_TLS: Final = b"Client sent an HTTP request to an HTTPS server."
+"""What a port with TLS says to who speaks to it in the clear, where a Go program listens."""
+_ANSWERS_IN_THE_CLEAR: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+"""What OpenSSL makes of a port that speaks no TLS."""
 _FOREIGN: Final = (httpx.HTTPError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 """What a transport raises for what the engine or the network did."""
+_USUAL: Final = (
+    (b"Host", b"docker"),
+    (b"User-Agent", b"docker-swarmkit"),
+    (b"Accept", b"application/json"),
+    (b"Accept-Encoding", b"identity"),
+)
 _ENGINE_HEADERS: Final = (b"api-version", b"server")
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}".encode()
 
@@ -194,15 +206,8 @@ class Engine:
         self._max_connections = max_connections
         self._injected = transport
         self._endpoint = None if pinned is None else Endpoint(pinned, pinned=True)
-        # Only a transport that is not ours needs to be told where to go.
-        elsewhere = transport is not None and address is not None and address.host
-        host = str(address).removeprefix("tcp://") if elsewhere else "docker"
-        self._origin = f"http://{host}"
-        self._headers = httpx.Headers(
-            {"Host": host, "User-Agent": "docker-swarmkit", "Accept": "application/json", "Accept-Encoding": "identity"}
-        )
         self._reached = False
-        self._said: tuple[bytes, ...] = ()
+        self._said: list[bytes] = []
         self.is_closed = False
         self._loop: _Loop | None = None
 
@@ -255,8 +260,8 @@ class Engine:
             SwarmkitError: whatever went wrong until the answer began.
         """
         request = _Request("GET", path, query, since=ApiVersion.parse(since), stream=True)
-        response = await self._within_deadline(request, self._open)
-        return ByteStream(self, self._current_loop(), response, request)
+        answer = await self._within_deadline(request, self._open)
+        return ByteStream(self, self._current_loop(), answer, request)
 
     async def aclose(self) -> None:
         """Close the connections. Calls under way fail with ClientClosed."""
@@ -317,15 +322,15 @@ class Engine:
 
         return await self._within_deadline(_Request("GET", "/_ping"), ask)
 
-    async def _ping(self, deadline: float) -> httpx.Response:
+    async def _ping(self, deadline: float) -> Answer:
         request = _Request("GET", "/_ping", deadline=deadline)
-        response = await self._send(request, None)
-        await self._body(response, request)
-        return response
+        answer = await self._send(request, None)
+        await self._body(answer, request)
+        return answer
 
     async def _negotiate(self, deadline: float) -> Endpoint:
-        response = await self._ping(deadline)
-        text = response.headers.get("Api-Version", "")
+        answer = await self._ping(deadline)
+        text = answer.header(b"api-version")
         try:
             maximum = ApiVersion.parse(text)
         except ValueError:
@@ -335,20 +340,20 @@ class Engine:
             raise UnsupportedApiVersion(
                 f"the engine speaks API {maximum} at most; this package needs {OLDEST} or newer"
             )
-        return Endpoint(version, maximum, parse_release(response.headers.get("Server", "")))
+        return Endpoint(version, maximum, parse_release(answer.header(b"server")))
 
-    def _notice(self, response: httpx.Response) -> None:
+    def _notice(self, answer: Answer) -> None:
         """Every answer says what the engine speaks: another than at the negotiation is another engine."""
-        said = tuple(value for name, value in response.headers.raw if name.lower() in _ENGINE_HEADERS)
+        said = [value for name, value in answer.headers if name in _ENGINE_HEADERS]
         if self._reached and said == self._said:
             return
         known = self._endpoint
         try:
-            maximum = ApiVersion.parse(response.headers["Api-Version"])
-        except (KeyError, ValueError):
+            maximum = ApiVersion.parse(answer.header(b"api-version"))
+        except ValueError:
             return  # what answers is no engine, but something before it
         self._reached, self._said = True, said
-        release = parse_release(response.headers.get("Server", ""))
+        release = parse_release(answer.header(b"server"))
         if known is not None and (maximum, release) != (known.maximum, known.release):
             self._endpoint = replace(known, maximum=maximum, release=release) if known.pinned else None
 
@@ -391,7 +396,7 @@ class Engine:
     async def _content(self, request: _Request) -> bytes:
         return await self._body(await self._open(request), request)
 
-    async def _open(self, request: _Request) -> httpx.Response:
+    async def _open(self, request: _Request) -> Answer:
         """The answer that begins with a good status, by as many attempts as are safe."""
         pauses = Pauses(self.clock, _BACKOFF)
         while True:
@@ -431,71 +436,84 @@ class Engine:
             case _:
                 return False
 
-    async def _send(self, request: _Request, version: ApiVersion | None) -> httpx.Response:
+    async def _send(self, request: _Request, version: ApiVersion | None) -> Answer:
         """One attempt: the answer with a good status, or the error that it is."""
-        assert self._loop is not None  # `_within_deadline` saw to that
-        transport = self._loop.transport
+        began = time.monotonic()
         try:
-            message = self._message(request, version)
+            answer = await self._exchange(request, *self._message(request, version))
+        except _FOREIGN as error:
+            raise self._translate(error, request) from error
         except (httpx.InvalidURL, UnicodeError) as error:
             reason = f"{request.method} {request.path}: no such request can be made: {error}"
             raise InvalidSpec([Problem("", reason)]) from None
-        began = time.monotonic()
-        # From here on only the transport knows what was taken of it; one that does not say leaves that open.
-        request.attempt.sent = None
-        try:
-            response = await transport.handle_async_request(message)
-        except _FOREIGN as error:
-            raise self._translate(error, request) from error
         took = (time.monotonic() - began) * 1000
         _log.debug(
-            "%s %s: %d, %.1f ms, attempt %d", request.method, request.path, response.status_code, took, request.attempts
+            "%s %s: %d, %.1f ms, attempt %d", request.method, request.path, answer.status, took, request.attempts
         )
-        self._notice(response)
-        if response.status_code >= 300:
-            raise await self._refusal(response, request)
-        return response
+        self._notice(answer)
+        if answer.status >= 300:
+            raise await self._refusal(answer, request)
+        return answer
 
-    def _message(self, request: _Request, version: ApiVersion | None) -> httpx.Request:
+    def _message(self, request: _Request, version: ApiVersion | None) -> tuple[str, list[tuple[bytes, bytes]], bytes]:
         target = f"/v{version}{request.path}" if version else request.path
         if request.query is not None and (parameters := _parameters(request.query)):
             target += "?" + urlencode(parameters, quote_via=quote, safe="")
         content = b"" if request.body is None else _encode(request.body)
-        headers = self._headers
-        if request.method != "GET" or request.headers:
-            headers = headers.copy()
-            headers.update(request.headers or {})
-            headers["Content-Length"] = str(len(content))
+        headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in (request.headers or {}).items()]
+        if request.changes:
+            headers.append((b"Content-Length", b"%d" % len(content)))
         if request.body is not None:
-            headers["Content-Type"] = "application/json"
-        return httpx.Request(
-            request.method,
-            _url(self._origin + target),
-            headers=headers,
-            stream=httpx.ByteStream(content),
-            extensions={"attempt": request.attempt, "deadline": request.deadline, "stream": request.stream},
-        )
+            headers.append((b"Content-Type", b"application/json"))
+        return target, headers, content
 
-    async def _refusal(self, response: httpx.Response, request: _Request) -> SwarmkitError:
-        body = await self._body(response, request, limit=_ERROR_BODY_LIMIT)
-        if request.changes and response.status_code in _LOST_STATUSES:
-            return OutcomeUnknown(request.method, request.path, f"a gateway says {response.status_code}")
-        if response.status_code < 400:
-            where = response.headers.get("Location", "nowhere")[:200]
+    async def _exchange(
+        self, request: _Request, target: str, headers: list[tuple[bytes, bytes]], content: bytes
+    ) -> Answer:
+        assert self._loop is not None  # `_within_deadline` saw to that
+        transport = self._loop.transport
+        if isinstance(transport, EngineTransport):
+            data = render(request.method, target.encode("ascii"), headers, content, usual=_USUAL)
+            return await transport.send(
+                data,
+                asks=not request.changes,
+                attempt=request.attempt,
+                deadline=request.deadline,
+                goes_on=request.stream,
+            )
+        # Only a transport that is not ours needs to be told where to go.
+        elsewhere = str(self._address).removeprefix("tcp://") if self._address and self._address.host else "docker"
+        named = [(name, elsewhere.encode()) if name == b"Host" else (name, value) for name, value in _USUAL]
+        message = httpx.Request(
+            request.method, f"http://{elsewhere}{target}", headers=[*named, *headers], content=content or None
+        )
+        request.attempt.sent = None  # what was taken of it, such a transport does not tell
+        response = await transport.handle_async_request(message)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        raw = [(name.lower(), value) for name, value in response.headers.raw]
+        return Answer(response.status_code, response.extensions.get("reason_phrase", b""), raw, response.stream)
+
+    async def _refusal(self, answer: Answer, request: _Request) -> SwarmkitError:
+        body = await self._body(answer, request, limit=_ERROR_BODY_LIMIT)
+        if request.changes and answer.status in _LOST_STATUSES:
+            return OutcomeUnknown(request.method, request.path, f"a gateway says {answer.status}")
+        if answer.status < 400:
+            where = answer.header(b"location")[:200] or "nowhere"
             return ProtocolError(f"{request.method} {request.path}: redirected to {where}, which is never followed")
-        reason = response.extensions.get("reason_phrase", b"").decode("ascii", "replace")
-        error = engine_error(response.status_code, body, request.method, request.path, reason=reason)
+        if answer.status == 400 and body.startswith(_WANTS_TLS):
+            hint = "that port wants TLS; give tls=, or set DOCKER_TLS_VERIFY"
+            return EngineUnreachable(f"{request.method} {request.path}: cannot reach the engine: {hint}", "tls")
+        reason = answer.reason.decode("ascii", "replace")
+        error = engine_error(answer.status, body, request.method, request.path, reason=reason)
         if isinstance(error, UnsupportedApiVersion) and self._endpoint is not None and not self._endpoint.pinned:
             self._endpoint = None
         return error
 
-    async def _body(self, response: httpx.Response, request: _Request, *, limit: int = _BODY_LIMIT) -> bytes:
+    async def _body(self, answer: Answer, request: _Request, *, limit: int = _BODY_LIMIT) -> bytes:
         """The whole body; of an error's, as much as is worth reading."""
-        stream = response.stream
-        assert isinstance(stream, httpx.AsyncByteStream)
         size, pieces = 0, list[bytes]()
         try:
-            async for piece in stream:
+            async for piece in answer.body:
                 size += len(piece)
                 pieces.append(piece)
                 if size > limit:
@@ -503,8 +521,8 @@ class Engine:
         except _FOREIGN as error:
             raise self._translate(error, request) from error
         finally:
-            await _close(stream)
-        if size > limit and response.status_code < 300:
+            await _close(answer.body)
+        if size > limit and answer.status < 300:
             raise _unexpected(request, f"the answer is larger than {limit} bytes")
         return b"".join(pieces)
 
@@ -535,7 +553,7 @@ class Engine:
         """What belongs to the running event loop. An earlier loop's goes, once nothing is under way on it."""
         if self.is_closed:
             raise ClientClosed("the client was closed")
-        token = anyio.lowlevel.current_token()
+        token = _running_loop()
         loop = self._loop
         if loop is not None and loop.token == token:
             return loop
@@ -554,14 +572,13 @@ class Engine:
 class ByteStream:
     """An answer that goes on: read it piece by piece, and close it."""
 
-    def __init__(self, engine: Engine, loop: _Loop, response: httpx.Response, request: _Request) -> None:
-        assert isinstance(response.stream, httpx.AsyncByteStream)
+    def __init__(self, engine: Engine, loop: _Loop, answer: Answer, request: _Request) -> None:
         loop.calls += 1
         self._loop: _Loop | None = loop
-        self.content_type: str = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        self.content_type: str = answer.header(b"content-type").partition(";")[0].strip()
         self._engine = engine
-        self._stream = response.stream
-        self._pieces: AsyncIterator[bytes] = aiter(response.stream)
+        self._stream = answer.body
+        self._pieces: AsyncIterator[bytes] = aiter(answer.body)
         self._request = request
 
     async def read(self, idle: float | None) -> bytes:
@@ -604,10 +621,17 @@ def _shared_deadline() -> float:
     return shared[1] if shared is not None and shared[0] == anyio.get_current_task().id else math.inf
 
 
+def _running_loop() -> object:
+    """What stands for the running event loop."""
+    try:
+        return asyncio.get_running_loop()  # a fraction of what anyio's token costs
+    except RuntimeError:
+        return anyio.lowlevel.current_token()
+
+
 def _is_over(token: object) -> bool:
     """The event loop was closed, whatever it left behind. Trio does not tell."""
-    is_closed = getattr(getattr(token, "native_token", token), "is_closed", None)
-    return is_closed is not None and bool(is_closed())
+    return isinstance(token, asyncio.AbstractEventLoop) and token.is_closed()
 
 
 def _why(error: Exception) -> tuple[str, str]:
@@ -615,6 +639,9 @@ def _why(error: Exception) -> tuple[str, str]:
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
     if isinstance(cause, socket.gaierror):
         return "address", "the host name cannot be resolved"
+    if isinstance(cause, ssl.SSLError):  # its numbers are OpenSSL's own
+        in_the_clear = cause.reason in _ANSWERS_IN_THE_CLEAR
+        return "tls", f"{error}; is there TLS on that port? Docker's own is 2376" if in_the_clear else ""
     match cause.errno if isinstance(cause, OSError) else None:
         case errno.ENOENT | errno.ENOTDIR:
             return "missing", "there is no such socket; is dockerd running?"
@@ -624,11 +651,6 @@ def _why(error: Exception) -> tuple[str, str]:
             return "permission", "permission denied; is this user in the group that may use the socket (docker)?"
         case _:
             return ("other" if isinstance(error, httpx.ConnectError) else "lost"), ""
-
-
-@lru_cache(maxsize=1024)
-def _url(text: str) -> httpx.URL:
-    return httpx.URL(text)
 
 
 def _parameters(query: Query) -> list[tuple[str, str]]:

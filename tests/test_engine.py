@@ -41,23 +41,12 @@ from swarmkit import (
 )
 from swarmkit import versions as swarmkit_versions
 
-from .stub import SERVICE, Received, Say, StubEngine, answer, hang, hang_up, refusal
+from .stub import SERVICE, Received, Say, StubEngine, always, answer, hang, hang_up, one_by_one, refusal
 
 pytestmark = pytest.mark.anyio
 
 TEMPLATE = TaskTemplate(container_spec=ContainerSpec("nginx:1.28"))
 CREATED = answer({"ID": "svc1", "Warnings": None}, status=201)
-
-
-def always(say: Say) -> Callable[[Received], Say]:
-    """A script that says the same to every request."""
-    return lambda _: say
-
-
-def one_by_one(*says: Say) -> Callable[[Received], Say]:
-    """A script that says one thing after another, the last one for ever."""
-    left = list(says)
-    return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
 # --- negotiation -----------------------------------------------------------------------------------------------------

@@ -3,50 +3,34 @@
 Owns: sockets, the bytes of requests and answers, which connection carries which request, and knowing how much of a
 request was taken. Must not know: Docker.
 
-`pool` says who may talk and over which connection, `connection` talks, `channel` carries bytes, `dial` makes channels.
+`pool` says who may talk and over which connection, `connection` talks, `message` is what is said, `channel` carries
+bytes, `dial` makes channels.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Final
 
+import anyio
 import httpx
 
 from .._hosts import Address
 from .channel import left as left
 from .connection import Body as Body
-from .connection import Connection, render
+from .connection import Connection
 from .dial import dial
+from .message import Answer, Attempt, render
 from .pool import Gate, Idle
 
 _SSH_LIMIT: Final = 4
 """Each connection over ssh is a program here, and another one there."""
-_SAFE: Final = ("GET", "HEAD")
-
-
-@dataclass(slots=True)
-class Attempt:
-    """How far one attempt to send a request has come. Rides in the request's extensions, under `attempt`."""
-
-    sent: int | None = None
-    """Bytes of the request that were taken; None where the transport does not tell."""
-
-    @property
-    def untouched(self) -> bool:
-        """Certainly nothing of the request was taken."""
-        return self.sent == 0
 
 
 class EngineTransport(httpx.AsyncBaseTransport):
-    """Sends requests to one engine. Belongs to the event loop it was made on.
-
-    Of a request's extensions it reads `attempt` (an Attempt, kept up to date), `deadline` (a moment on the monotonic
-    clock that neither the request nor its answer outlasts) and `stream` (the answer is long-lived: it gets a connection
-    of its own, beside the limit).
-    """
+    """Sends requests to one engine. Belongs to the event loop it was made on."""
 
     def __init__(self, address: Address, *, max_connections: int) -> None:
         self._address = address
@@ -54,65 +38,87 @@ class EngineTransport(httpx.AsyncBaseTransport):
         self._gate = Gate(self._limit)
         self._idle = Idle()
         self._busy: set[Connection] = set()
+        self._dialling: set[anyio.CancelScope] = set()
         self._closed = False
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer to the request, its body still to be read.
+    async def send(
+        self, request: bytes, *, asks: bool, attempt: Attempt, deadline: float = math.inf, goes_on: bool = False
+    ) -> Answer:
+        """The answer to a request, its body still to be read.
+
+        A request that only `asks` may be sent twice, where a connection that was used before turns out to be dead. The
+        attempt is kept up to date. Neither request nor answer outlasts the deadline, a moment on the monotonic clock;
+        but an answer that `goes_on` has none, and a connection of its own beside the limit.
 
         Raises:
             httpx.TransportError: there is none, or not in time.
         """
-        attempt = request.extensions.get("attempt") or Attempt()
         attempt.sent = 0
-        deadline = request.extensions.get("deadline", math.inf)
-        stream = request.stream
-        data = render(request, b"".join(stream) if isinstance(stream, httpx.ByteStream) else await request.aread())
-        if request.extensions.get("stream"):
-            return await self._talk(
-                await self._dial(deadline), data, attempt, deadline, self._stream_over, goes_on=True
-            )
+        if goes_on:
+            connection = await self._dial(deadline)
+            return await self._talk(connection, request, attempt, deadline, self._stream_over, goes_on=True)
         await self._gate.enter(deadline)
         try:
-            if (idle := self._take_idle(request.method)) is not None:
+            # A new Unix socket costs next to nothing, and a change on it meets no connection that dies meanwhile.
+            idle = self._idle.take() if asks or not self._address.path else None
+            if idle is not None:
                 try:
-                    return await self._talk(idle, data, attempt, deadline, self._call_over)
+                    return await self._talk(idle, request, attempt, deadline, self._call_over)
                 except (httpx.ConnectError, httpx.ReadError):
                     # It died while nobody looked. What was not taken, or only asks, can be sent again.
-                    if idle.answered or not (attempt.untouched or request.method in _SAFE):
+                    if idle.answered or not (attempt.untouched or asks):
                         raise
                     attempt.sent = 0
             while len(self._idle) + self._gate.inside > self._limit:
                 self._idle.drop_oldest()
-            return await self._talk(await self._dial(deadline), data, attempt, deadline, self._call_over)
+            return await self._talk(await self._dial(deadline), request, attempt, deadline, self._call_over)
         except BaseException:
             self._gate.leave()
             raise
 
-    def _take_idle(self, method: str) -> Connection | None:
-        # A new Unix socket costs next to nothing, and a change on it can meet no connection that dies meanwhile.
-        return None if self._address.path and method not in _SAFE else self._idle.take()
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """As `send`, for programs that speak httpx. Extensions: `attempt`, `deadline`, `stream` for what goes on."""
+        said = request.extensions
+        answer = await self.send(
+            render(request.method, request.url.raw_path, request.headers.raw, await request.aread()),
+            asks=request.method in ("GET", "HEAD"),
+            attempt=said.get("attempt") or Attempt(),
+            deadline=said.get("deadline", math.inf),
+            goes_on=bool(said.get("stream")),
+        )
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=answer.body,
+            extensions={"reason_phrase": answer.reason},
+        )
 
     async def _dial(self, deadline: float) -> Connection:
-        if self._closed:
-            raise httpx.ConnectError("the transport was closed")
-        connection = Connection(await dial(self._address, deadline))
-        if self._closed:
-            connection.close()
-        return connection
+        if not self._closed:
+            with anyio.CancelScope() as scope:
+                self._dialling.add(scope)
+                try:
+                    connection = Connection(await dial(self._address, deadline))
+                finally:
+                    self._dialling.discard(scope)
+                if not self._closed:
+                    return connection
+                connection.close()
+        raise httpx.ConnectError("the transport was closed")
 
     async def _talk(
         self,
         connection: Connection,
-        data: bytes,
+        request: bytes,
         attempt: Attempt,
         deadline: float,
         over: Callable[[Connection], None],
         *,
         goes_on: bool = False,
-    ) -> httpx.Response:
+    ) -> Answer:
         self._busy.add(connection)
         try:
-            return await connection.exchange(data, attempt, deadline, over, goes_on=goes_on)
+            return await connection.exchange(request, attempt, deadline, over, goes_on=goes_on)
         except BaseException:
             self._busy.discard(connection)
             raise
@@ -132,6 +138,9 @@ class EngineTransport(httpx.AsyncBaseTransport):
     def close(self) -> None:
         """Close every connection; whoever waits on one gets httpx.ReadError."""
         self._closed = True
+        for scope in tuple(self._dialling):
+            with suppress(RuntimeError):  # its event loop is over, and so is everyone who waited there
+                scope.cancel()
         for connection in tuple(self._busy):
             connection.close()
         self._idle.clear()

@@ -9,11 +9,17 @@ from __future__ import annotations
 import math
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import anyio
 import httpx
+from anyio.lowlevel import checkpoint
+
+_TLS_RECORD: Final = 16 * 1024
+"""What TLS puts into one piece that the peer can read: no more at once, or what was taken could not be told."""
 
 
 def left(deadline: float) -> float | None:
@@ -37,11 +43,28 @@ async def wait(ready: Callable[[socket.socket], Awaitable[None]], sock: socket.s
     raise httpx.ReadTimeout("no answer in time")
 
 
+def reason_of(error: OSError) -> str:
+    """What the system or OpenSSL says, in words."""
+    if not isinstance(error, ssl.SSLError):
+        return error.strerror or str(error)
+    if isinstance(error, ssl.SSLEOFError):
+        return "TLS: the connection was cut off"
+    reason = f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    return f"{reason}: {error.verify_message}" if isinstance(error, ssl.SSLCertVerificationError) else reason
+
+
+def is_alert(error: OSError) -> bool:
+    """The peer refuses TLS, or what was said in it."""
+    return isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
+
+
 class Channel:
     """A connected socket, and what has to go with it."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
+        self._has_waited = False
+        self._piece = _TLS_RECORD if isinstance(sock, ssl.SSLSocket) else None
 
     async def send(self, data: memoryview, deadline: float) -> int:
         """Send some of the data; how many bytes were taken.
@@ -53,7 +76,7 @@ class Channel:
         """
         while True:
             try:
-                return self.socket.send(data)
+                return self.socket.send(data[: self._piece])
             except (BlockingIOError, ssl.SSLWantWriteError):
                 await wait(anyio.wait_writable, self.socket, deadline)
             except ssl.SSLWantReadError:
@@ -67,6 +90,11 @@ class Channel:
             httpx.ReadTimeout: nothing came before the deadline.
             httpx.ReadError: the socket was closed here.
         """
+        # A peer that always has more to say must not keep the event loop to itself. What was received is handed over
+        # without a further wait: whose time is up in it would lose those bytes, and might read on.
+        if not self._has_waited:
+            await checkpoint()
+        self._has_waited = False
         while True:
             try:
                 return self.socket.recv(size)
@@ -74,6 +102,7 @@ class Channel:
                 await wait(anyio.wait_readable, self.socket, deadline)
             except ssl.SSLWantWriteError:
                 await wait(anyio.wait_writable, self.socket, deadline)
+            self._has_waited = True
 
     def is_quiet(self) -> bool:
         """The peer is there and has sent nothing."""
@@ -90,7 +119,8 @@ class Channel:
         if self.is_closed:
             return
         try:
-            anyio.notify_closing(self.socket)
+            if not sys.is_finalizing():  # then nobody waits, and half of anyio is gone
+                anyio.notify_closing(self.socket)
         except anyio.NoEventLoopError:
             pass  # its event loop is over, and so is everyone who waited there
         finally:
@@ -102,5 +132,11 @@ class Channel:
         return self.socket.fileno() == -1
 
     def complaint(self) -> str:
-        """What a program that carries the bytes has said about its failure."""
+        """What the peer, or a program that carries the bytes, has said about a failure."""
+        try:
+            if isinstance(self.socket, ssl.SSLSocket):
+                self.socket.recv(1)
+        except OSError as error:
+            if is_alert(error):
+                return reason_of(error)
         return ""

@@ -6,29 +6,20 @@ Clean-up is synchronous everywhere: there is nothing in it that a cancellation c
 from __future__ import annotations
 
 import math
-import re
-import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
 
 import httptools
 import httpx
-from anyio.lowlevel import checkpoint
 
-from .channel import Channel
-
-if TYPE_CHECKING:
-    from . import Attempt
+from .channel import Channel, is_alert, reason_of
+from .message import Answer, Attempt
 
 _READ_SIZE = 64 * 1024
-_HEAD_LIMIT = 128 * 1024
+_BARE_LIMIT = 128 * 1024
+"""Bytes in a row that are no body: the head, or what comes behind the last chunk."""
 _INTERIM_LIMIT = 8
-_TARGET = re.compile(rb"[\x21-\x7e]+")
-_USUAL = (b"Host", b"User-Agent", b"Accept", b"Accept-Encoding", b"Content-Length", b"Content-Type")
-_HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
 class Connection:
@@ -66,8 +57,8 @@ class Connection:
         finished: Callable[[Connection], None],
         *,
         goes_on: bool = False,
-    ) -> httpx.Response:
-        """Send the request and read the head of its answer; the body comes with the response's stream.
+    ) -> Answer:
+        """Send the request and read the head of its answer; the body is still to be read.
 
         A body that `goes_on` has no deadline.
 
@@ -77,19 +68,19 @@ class Connection:
         self.answered = self.reusable = False
         parser = _Parser()
         try:
+            if time.monotonic() > deadline:
+                raise httpx.ReadTimeout("the time was up before anything was sent")
             await self._send(request, attempt, deadline)
             while not parser.head_complete:
                 await self._feed(parser, deadline)
-            body = Body(self, parser, math.inf if goes_on else deadline)
-            said = {"reason_phrase": parser.reason}
-            response = httpx.Response(parser.status, headers=parser.headers, stream=body, extensions=said)
         except BaseException:
             self.close()
             raise
         self._finished = finished
         if parser.complete:
             self._complete(parser)
-        return response
+        body = Body(self, parser, math.inf if goes_on else deadline)
+        return Answer(parser.status, parser.reason, parser.headers, body)
 
     def _complete(self, parser: _Parser) -> None:
         self.reusable = parser.keeps_alive and not parser.has_more
@@ -105,25 +96,21 @@ class Connection:
                 taken = await self._channel.send(view, deadline)
             except OSError as error:
                 if attempt.sent == 0:
-                    raise httpx.ConnectError(self._said(error.strerror or str(error))) from error
+                    raise httpx.ConnectError(self._said(reason_of(error))) from error
                 # An engine that refuses a request while it is still coming answers and closes: see what it says.
                 return
             attempt.sent = (attempt.sent or 0) + taken
             view = view[taken:]
 
     async def _feed(self, parser: _Parser, deadline: float) -> None:
-        # An engine that always has more to say must not keep the event loop to itself, nor outlast the deadline.
-        await checkpoint()
         if time.monotonic() > deadline:
             raise httpx.ReadTimeout("no whole answer in time")
         try:
             data = await self._channel.receive(_READ_SIZE, deadline)
-        except ssl.SSLError as error:
-            # Over TLS 1.3 the peer's refusal of a certificate comes only now: it has looked at nothing we sent.
-            refused = not self.answered and "ALERT" in (error.reason or "")
-            raise (httpx.ConnectError if refused else httpx.ReadError)(_reason(error)) from error
         except OSError as error:
-            raise httpx.ReadError(self._said(error.strerror or str(error))) from error
+            # Over TLS 1.3 the peer's refusal of a certificate comes only now: it has looked at nothing we sent.
+            refused = is_alert(error) and not self.answered
+            raise (httpx.ConnectError if refused else httpx.ReadError)(self._said(reason_of(error))) from error
         if data:
             self.answered = True
         try:
@@ -176,27 +163,6 @@ class Body(httpx.AsyncByteStream):
         self.close()
 
 
-def render(request: httpx.Request, body: bytes) -> bytes:
-    """The bytes of a request.
-
-    Raises:
-        httpx.LocalProtocolError: its target or a header holds what HTTP does not allow.
-    """
-    target = request.url.raw_path
-    if _TARGET.fullmatch(target) is None:
-        raise httpx.LocalProtocolError("the request target has a character that HTTP does not allow")
-    lines = [request.method.encode("ascii") + b" " + target + b" HTTP/1.1\r\n"]
-    for name, value in request.headers.raw:
-        if (name not in _USUAL and _HEADER_NAME.fullmatch(name) is None) or _HEADER_VALUE.fullmatch(value) is None:
-            raise httpx.LocalProtocolError(f"the header {name!r} has a character that HTTP does not allow")
-        lines.append(b"%b: %b\r\n" % (name, value))
-    return b"".join(lines) + b"\r\n" + body
-
-
-def _reason(error: ssl.SSLError) -> str:
-    return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
-
-
 class _Parser:
     """Reads one answer, and notices whether anything comes behind its end."""
 
@@ -209,7 +175,8 @@ class _Parser:
         self.complete = False
         self.keeps_alive = False
         self.has_more = False
-        self._head_size = 0
+        self._bare = 0
+        """Bytes since the last one of a body."""
         self._interim = 0
         self._parser = httptools.HttpResponseParser(self)
 
@@ -218,8 +185,7 @@ class _Parser:
         if not data:
             self._end()
             return
-        if not self.head_complete:
-            self._head_size += len(data)
+        self._bare += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as error:
@@ -229,14 +195,17 @@ class _Parser:
             if not self.complete:
                 why = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
                 raise httpx.RemoteProtocolError(f"not an HTTP answer: {why}") from error
-        if not self.head_complete and self._head_size > _HEAD_LIMIT:
-            raise httpx.RemoteProtocolError("the head of the answer is too large")
+        if self.pieces:
+            self._bare = 0
+        elif self._bare > _BARE_LIMIT and not self.complete:
+            part = "trailer" if self.head_complete else "head"
+            raise httpx.RemoteProtocolError(f"the {part} of the answer is too large")
 
     def _end(self) -> None:
         sized = any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
         if not self.head_complete or sized:
             raise httpx.ReadError(
-                "the connection was closed " + ("in" if self._head_size else "before") + " the answer"
+                "the connection was closed " + ("in" if self.head_complete or self._bare else "before") + " the answer"
             )
         self.complete = True
 
@@ -251,7 +220,7 @@ class _Parser:
             self.reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.complete:
+        if not self.head_complete:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:

@@ -14,6 +14,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 from typing import IO, Final
@@ -22,7 +23,7 @@ import anyio
 import httpx
 
 from .._hosts import Address
-from .channel import Channel, left, wait
+from .channel import Channel, left, reason_of, wait
 
 _BACKLOG_FULL_WAIT: Final = 0.001
 _BACKLOG_FULL_WAIT_LIMIT: Final = 0.05
@@ -43,10 +44,8 @@ async def dial(address: Address, deadline: float) -> Channel:
         if address.ssh:
             return _ssh(address)
         return Channel(await _tcp(address, deadline))
-    except ssl.SSLError as error:
-        raise httpx.ConnectError(f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}") from error
     except OSError as error:
-        raise httpx.ConnectError(error.strerror or str(error)) from error
+        raise httpx.ConnectError(reason_of(error)) from error
     except UnicodeError as error:
         raise httpx.ConnectError("not a host name") from error
 
@@ -142,8 +141,10 @@ class _SshChannel(Channel):
         """Close it and end the program."""
         if not self.is_closed:
             super().close()
-            # Waiting for its end is not for the event loop.
-            threading.Thread(target=_end, args=(self._process, self._complaints), daemon=True).start()
+            if sys.is_finalizing():  # there is no event loop to hold up, and no thread starts any more
+                _end(self._process, self._complaints)
+            else:
+                threading.Thread(target=_end, args=(self._process, self._complaints), daemon=True).start()
 
     def complaint(self) -> str:
         """The end of what ssh and the other side have written to their standard error."""
@@ -156,8 +157,12 @@ class _SshChannel(Channel):
 
 
 def _ssh(address: Address) -> Channel:
-    ours, theirs = socket.socketpair()
     complaints = tempfile.TemporaryFile()  # noqa: SIM115 -- goes with the channel
+    try:
+        ours, theirs = socket.socketpair()
+    except BaseException:
+        complaints.close()
+        raise
     try:
         ours.setblocking(False)
         # The program leads a group of its own, so that what it starts ends with it, and no Ctrl-C reaches it.
@@ -168,6 +173,10 @@ def _ssh(address: Address) -> Channel:
             stderr=complaints,
             start_new_session=True,
         )
+    except FileNotFoundError:
+        ours.close()
+        complaints.close()
+        raise httpx.ConnectError("there is no ssh program here") from None
     except BaseException:
         ours.close()
         complaints.close()
