@@ -1,4 +1,4 @@
-"""Speed beside other clients, as ratios measured in one run: `nox -s bench`.
+"""Speed beside other clients, as ratios measured in one run: `nox -s bench`, or `nox -s bench -- requests lists …`.
 
 Canned answers come from another process over a Unix socket, so that only clients are compared. Each figure is the
 median of rounds that take turns; look at the ratios, not at the times.
@@ -11,23 +11,27 @@ import gc
 import json
 import multiprocessing
 import os
+import resource
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiodocker
 import docker
+import httpx
 import trio
 
 from swarmkit import Service, SwarmClient
 
-ROUNDS, CALLS = 9, 200
+ROUNDS, CALLS, AT_ONCE, BURST, LONG_RUN = 9, 200, 50, 2_000, 100_000
 LISTS = (1_000, 10_000)
 
 SPEC: dict[str, Any] = {
@@ -67,23 +71,34 @@ HEAD = b"HTTP/1.1 200 OK\r\nApi-Version: 1.51\r\nContent-Type: application/json\
 def serve(path: str, ready: Any) -> None:
     """Answer every request on every connection with what its path asks for."""
     lists = {size: json.dumps([SERVICE] * size).encode() for size in LISTS}
-    bodies = {b"/_ping": b"OK"}
-    one = json.dumps(SERVICE).encode()
     version = json.dumps({"ApiVersion": "1.51", "MinAPIVersion": "1.24"}).encode()
+    one = json.dumps(SERVICE).encode()
+    now = peak = 0
+
+    def body_of(path: bytes, query: bytes) -> bytes:
+        nonlocal peak
+        if path == b"/peak":
+            counted, peak = peak, now
+            return b"%d" % counted
+        if path == b"/services":
+            return next(body for size, body in lists.items() if b"list-%d%%22" % size in query)
+        return {b"/_ping": b"OK", b"/version": version}.get(path, one)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal now, peak
+        now += 1
+        peak = max(peak, now)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 target, _, query = head.split(b" ", 2)[1].partition(b"?")
-                plain = b"/" + target.split(b"/", 2)[-1] if target.startswith(b"/v1.") else target
-                body = version if plain == b"/version" else bodies.get(plain, one)
-                if plain == b"/services":
-                    body = next(body for size, body in lists.items() if b"list-%d%%22" % size in query)
+                body = body_of(b"/" + target.split(b"/", 2)[-1] if target.startswith(b"/v1.") else target, query)
                 writer.write(HEAD % len(body) + body)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
+        finally:
+            now -= 1
 
     async def run() -> None:
         async with await asyncio.start_unix_server(answer, path, backlog=512) as server:
@@ -93,20 +108,45 @@ def serve(path: str, ready: Any) -> None:
     asyncio.run(run())
 
 
+# --- the contenders --------------------------------------------------------------------------------------------------
+
+REQUEST = b"GET /v1.51/services/web HTTP/1.1\r\nHost: docker\r\n\r\n"
+
+
 def bare(path: str) -> float:
     """Seconds for a call with nothing around it: one connection, a blocking socket, no decoding."""
-    request = b"GET /v1.51/services/web HTTP/1.1\r\nHost: docker\r\n\r\n"
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(path)
         began = time.perf_counter()
         for _ in range(CALLS):
-            sock.sendall(request)
-            data = sock.recv(65536)
-            head, _, body = data.partition(b"\r\n\r\n")
-            size = int(head.rpartition(b"Content-Length: ")[2])
-            while len(body) < size:
-                body += sock.recv(65536)
+            sock.sendall(REQUEST)
+            missing = 1
+            data = b""
+            while missing > 0:
+                data += sock.recv(65536)
+                missing = _missing(data)
         return (time.perf_counter() - began) / CALLS
+
+
+async def bare_on_a_loop(path: str) -> float:
+    """The same on an event loop."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, path)
+
+        async def call() -> None:
+            await loop.sock_sendall(sock, REQUEST)
+            data = b""
+            while _missing(data) > 0:
+                data += await loop.sock_recv(sock, 65536)
+
+        return await timed(call)
+
+
+def _missing(data: bytes) -> int:
+    head, found, body = data.partition(b"\r\n\r\n")
+    return int(head.rpartition(b"Content-Length: ")[2]) - len(body) if found else 1
 
 
 async def held(call: Callable[[], Awaitable[Any]]) -> float:
@@ -132,26 +172,49 @@ async def ours(path: str, what: str) -> float:
     async with SwarmClient(f"unix://{path}") as client:
         if what.startswith("list-"):
             return await held(lambda: client.services.list(filters={"name": what}))
-        if what == "burst":
-            return await burst(lambda: client.services.inspect("web"))
-        return await timed(lambda: client.services.inspect("web"))
+        return await _inspects(lambda: client.services.inspect("web"), what)
 
 
-async def burst(call: Callable[[], Awaitable[Any]]) -> float:
-    """Seconds a call, all of them at once."""
-    await call()
-    began = time.perf_counter()
-    await asyncio.gather(*(call() for _ in range(CALLS)))
-    return (time.perf_counter() - began) / CALLS
+async def ours_on_trio(path: str, what: str) -> float:
+    """The burst of a trio program; all else is the same."""
+    async with SwarmClient(f"unix://{path}") as client:
+        call = lambda: client.services.inspect("web")  # noqa: E731
+        if what == "one":
+            return await timed(call)
+        await call()
+        began = time.perf_counter()
+        async with trio.open_nursery() as nursery:
+            for _ in range(int(what)):
+                nursery.start_soon(call)
+        return (time.perf_counter() - began) / int(what)
 
 
 async def theirs(path: str, what: str) -> float:
     async with aiodocker.Docker(url=f"unix://{path}", api_version="v1.51") as client:
         if what.startswith("list-"):
             return await held(lambda: client.services.list(filters={"name": what}))
-        if what == "burst":
-            return await burst(lambda: client.services.inspect("web"))
-        return await timed(lambda: client.services.inspect("web"))
+        return await _inspects(lambda: client.services.inspect("web"), what)
+
+
+async def httpx_itself(path: str, what: str) -> float:
+    """httpx as it comes, over its own transport; answers as dicts."""
+    transport = httpx.AsyncHTTPTransport(uds=path)
+    async with httpx.AsyncClient(transport=transport, base_url="http://docker", timeout=60) as client:
+
+        async def call() -> Any:
+            return (await client.get("/v1.51/services/web")).json()
+
+        return await _inspects(call, what)
+
+
+async def _inspects(call: Callable[[], Awaitable[Any]], what: str) -> float:
+    """Seconds a call: `one` after another, or so many at once."""
+    if what == "one":
+        return await timed(call)
+    await call()
+    began = time.perf_counter()
+    await asyncio.gather(*(call() for _ in range(int(what))))
+    return (time.perf_counter() - began) / int(what)
 
 
 def blocking(path: str, what: str) -> float:
@@ -172,9 +235,7 @@ def blocking(path: str, what: str) -> float:
 
 
 ONE_MODEL = "import pydantic\nclass One(pydantic.BaseModel):\n    number: int = 1\nOne(number=2)\n"
-EVERY_MODEL = (
-    f"{ONE_MODEL}import swarmkit.models.filters, swarmkit.models.rollout, swarmkit.models.system, swarmkit.models.event"
-)
+EVERY_MODEL = ONE_MODEL + "from swarmkit.models import event, filters, rollout, system"
 
 
 def importing(line: str) -> float:
@@ -184,92 +245,184 @@ def importing(line: str) -> float:
     return time.perf_counter() - began
 
 
-def compare(title: str, contenders: dict[str, Callable[[], float]], unit: float = 1e6, name: str = "µs") -> None:
-    figures: dict[str, list[float]] = {who: [] for who in contenders}
-    for _ in range(ROUNDS):
-        for who, measure in contenders.items():
-            figures[who].append(measure())
-    medians = {who: statistics.median(values) for who, values in figures.items()}
-    first = next(iter(medians.values()))
-    print(f"\n{title}")
-    for who, median in medians.items():
-        print(f"  {who:34} {median * unit:9.0f} {name}   swarmkit takes {first / median:5.2f} times as long")
-
-
-def main() -> None:
-    folder = tempfile.TemporaryDirectory()
-    path = str(Path(folder.name) / "canned.sock")
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    server = context.Process(target=serve, args=(path, ready), daemon=True)
-    server.start()
-    ready.wait(30)
-    try:
-        print(f"Python {sys.version.split()[0]}, {os.cpu_count()} CPUs, {ROUNDS} rounds of {CALLS} calls, medians")
-        compare(
-            "inspect a service, one call after another",
-            {
-                "swarmkit, typed": lambda: asyncio.run(ours(path, "inspect")),
-                "swarmkit on trio": lambda: trio.run(ours, path, "inspect"),
-                "aiodocker, dicts": lambda: asyncio.run(theirs(path, "inspect")),
-                "docker-py, dicts": lambda: blocking(path, "inspect"),
-                "a bare socket, bytes": lambda: bare(path),
-            },
-        )
-        compare(
-            "inspect a service, 200 calls at once",
-            {
-                "swarmkit, typed": lambda: asyncio.run(ours(path, "burst")),
-                "aiodocker, dicts": lambda: asyncio.run(theirs(path, "burst")),
-            },
-        )
-        for size in LISTS:
-            compare(
-                f"list {size:,} services, still held when the clock stops",
-                {
-                    "swarmkit, typed": lambda what=f"list-{size}": asyncio.run(ours(path, what)),
-                    "aiodocker, dicts": lambda what=f"list-{size}": asyncio.run(theirs(path, what)),
-                    "docker-py, dicts": lambda what=f"list-{size}": blocking(path, what),
-                },
-                1e3,
-                "ms",
-            )
-        compare(
-            "import, as a whole process",
-            {
-                "httpx, anyio, pydantic; swarmkit": lambda: importing("import httpx, anyio, pydantic, swarmkit"),
-                "httpx, anyio, pydantic": lambda: importing("import httpx, anyio, pydantic"),
-                "every model of swarmkit": lambda: importing(EVERY_MODEL),
-                "one pydantic model": lambda: importing(ONE_MODEL),
-                "swarmkit.SwarmClient": lambda: importing("from swarmkit import SwarmClient"),
-                "aiodocker": lambda: importing("import aiodocker"),
-                "docker": lambda: importing("import docker"),
-            },
-            1e3,
-            "ms",
-        )
-        body = json.dumps(SERVICE).encode()
-        spec = Service.from_wire(body).spec
-        compare(
-            "one service, without any transport",
-            {
-                "read into a model": lambda: _repeat(lambda: Service.from_wire(body)),
-                "json.loads": lambda: _repeat(lambda: json.loads(body)),
-                "write the spec": lambda: _repeat(spec.wire),
-            },
-        )
-    finally:
-        server.terminate()
-        server.join()
-        folder.cleanup()
-
-
-def _repeat(call: Callable[[], Any]) -> float:
+def repeated(call: Callable[[], Any]) -> float:
     began = time.perf_counter()
     for _ in range(2000):
         call()
     return (time.perf_counter() - began) / 2000
 
 
+# --- the comparisons -------------------------------------------------------------------------------------------------
+
+
+def compare(title: str, contenders: dict[str, Callable[[], float]], unit: str = "µs", *, rounds: int = ROUNDS) -> None:
+    figures: dict[str, list[float]] = {who: [] for who in contenders}
+    for _ in range(rounds):
+        for who, measure in contenders.items():
+            figures[who].append(measure())
+    medians = {who: statistics.median(values) for who, values in figures.items()}
+    first = next(iter(medians.values()))
+    scale = {"µs": 1e6, "ms": 1e3}[unit]
+    print(f"\n{title}")
+    for who, median in medians.items():
+        ratio = "" if median == first else f"   swarmkit takes {first / median:5.2f} times as long"
+        print(f"  {who:34} {median * scale:9.0f} {unit}{ratio}", flush=True)
+
+
+@contextmanager
+def pinned(server: int) -> Iterator[None]:
+    """Both processes on one CPU: the scheduler then decides nothing."""
+    before, cpu = os.sched_getaffinity(0), {min(os.sched_getaffinity(0))}
+    os.sched_setaffinity(0, cpu)
+    os.sched_setaffinity(server, cpu)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+        os.sched_setaffinity(server, before)
+
+
+def requests(path: str, server: int) -> None:
+    one_by_one: dict[str, Callable[[], float]] = {
+        "swarmkit, typed": lambda: asyncio.run(ours(path, "one")),
+        "swarmkit on trio": lambda: trio.run(ours_on_trio, path, "one"),
+        "aiodocker, dicts": lambda: asyncio.run(theirs(path, "one")),
+        "docker-py, dicts": lambda: blocking(path, "one"),
+        "httpx, dicts": lambda: asyncio.run(httpx_itself(path, "one")),
+        "a bare socket on a loop, bytes": lambda: asyncio.run(bare_on_a_loop(path)),
+        "a bare blocking socket, bytes": lambda: bare(path),
+    }
+    compare("inspect a service, one call after another", one_by_one)
+    with pinned(server):
+        compare("the same, both processes on one CPU", one_by_one)
+    for number in (AT_ONCE, BURST):
+        few = number > AT_ONCE
+        contenders: dict[str, Callable[[], float]] = {
+            "swarmkit, typed": partial(_run, ours, path, str(number)),
+            "swarmkit on trio": partial(trio.run, ours_on_trio, path, str(number)),
+            "aiodocker, dicts": partial(_run, theirs, path, str(number)),
+        }
+        if not few:  # its own pool takes minutes for more
+            contenders["httpx, dicts"] = partial(_run, httpx_itself, path, str(number))
+        compare(
+            f"inspect a service, {number:,} calls at once, all of which succeed",
+            contenders,
+            rounds=3 if few else ROUNDS,
+        )
+    asyncio.run(_peak(path))
+
+
+def _run(client: Callable[[str, str], Any], path: str, what: str) -> float:
+    return asyncio.run(client(path, what))
+
+
+async def _peak(path: str) -> None:
+    """Connections open at a time in a burst, as the other side counts them."""
+    await _ask(path, b"GET /peak HTTP/1.1\r\nHost: docker\r\n\r\n")
+    await ours(path, str(BURST))
+    peak = await _ask(path, b"GET /peak HTTP/1.1\r\nHost: docker\r\n\r\n")
+    print(f"\nmost connections in a burst of {BURST:,}: {int(peak) - 1}, with max_connections=64")
+
+
+async def _ask(path: str, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    body = await reader.readexactly(int(head.rpartition(b"Content-Length: ")[2]))
+    writer.close()
+    return body
+
+
+def memory(path: str, server: int) -> None:
+    async def run() -> None:
+        async with SwarmClient(f"unix://{path}") as client:
+            sizes = []
+            for _ in range(5):
+                for _ in range(LONG_RUN // 5):
+                    await client.services.inspect("web")
+                sizes.append(_resident())
+            print(
+                f"\nmemory over {LONG_RUN:,} calls, MiB after each fifth: {' '.join(f'{size:.1f}' for size in sizes)}"
+            )
+
+    asyncio.run(run())
+
+
+def _resident() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def lists(path: str, server: int) -> None:
+    for size in LISTS:
+        what = f"list-{size}"
+        compare(
+            f"list {size:,} services, still held when the clock stops",
+            {
+                "swarmkit, typed": partial(_run, ours, path, what),
+                "aiodocker, dicts": partial(_run, theirs, path, what),
+                "docker-py, dicts": partial(blocking, path, what),
+            },
+            "ms",
+        )
+
+
+def imports(path: str, server: int) -> None:
+    compare(
+        "import, as a whole process",
+        {
+            "httpx, anyio, pydantic; swarmkit": lambda: importing("import httpx, anyio, pydantic, swarmkit"),
+            "httpx, anyio, pydantic": lambda: importing("import httpx, anyio, pydantic"),
+            "every model of swarmkit": lambda: importing(EVERY_MODEL),
+            "one pydantic model": lambda: importing(ONE_MODEL),
+            "swarmkit.SwarmClient": lambda: importing("from swarmkit import SwarmClient"),
+            "aiodocker": lambda: importing("import aiodocker"),
+            "docker": lambda: importing("import docker"),
+        },
+        "ms",
+    )
+
+
+def models(path: str, server: int) -> None:
+    body = json.dumps(SERVICE).encode()
+    spec = Service.from_wire(body).spec
+    compare(
+        "one service, without any transport",
+        {
+            "read into a model": lambda: repeated(lambda: Service.from_wire(body)),
+            "json.loads": lambda: repeated(lambda: json.loads(body)),
+            "write the spec": lambda: repeated(spec.wire),
+        },
+    )
+
+
+PARTS: dict[str, Callable[[str, int], None]] = {
+    "requests": requests,
+    "memory": memory,
+    "lists": lists,
+    "imports": imports,
+    "models": models,
+}
+
+
+def main(*parts: str) -> None:
+    folder = tempfile.TemporaryDirectory()
+    path = str(Path(folder.name) / "canned.sock")
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    server = context.Process(target=serve, args=(path, ready), daemon=True)
+    server.start()
+    assert server.pid is not None
+    ready.wait(30)
+    try:
+        print(f"Python {sys.version.split()[0]}, {os.cpu_count()} CPUs, {ROUNDS} rounds of {CALLS} calls, medians")
+        for part in parts or PARTS:
+            PARTS[part](path, server.pid)
+    finally:
+        server.terminate()
+        server.join()
+        folder.cleanup()
+
+
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
