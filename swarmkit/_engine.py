@@ -200,7 +200,8 @@ class Engine:
             raise ValueError("timeout must be above 0 (None for no limit) and max_connections at least 1")
         if pinned is not None and not OLDEST <= pinned <= NEWEST:
             raise UnsupportedApiVersion(f"API {pinned} was asked for; this package speaks {OLDEST} to {NEWEST}")
-        self.clock: Clock = clock or RealClock()
+        # A transport that has time of its own, as an engine in memory has, brings its clock along.
+        self.clock: Clock = clock or getattr(transport, "clock", None) or RealClock()
         self.timeout = timeout
         self._address = address
         self._max_connections = max_connections
