@@ -102,8 +102,9 @@ class _Following(httpx.AsyncByteStream):
             piece = self._stream.read()
             if piece == b"":
                 return
-            if piece:
+            if piece is not None:
                 yield piece
+                continue
             while not self._news:
                 await self._wait()
 

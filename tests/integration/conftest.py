@@ -1,13 +1,14 @@
-"""Owns the engines that the tests of this folder share: one of each release, started once."""
+"""Owns the engines that the tests of this folder share: one of each release, started once, and embedded ones beside."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.fake import VERSIONS, FakeHarness
 from tests.harness.engine import Engine
 from tests.harness.packages import RELEASES, why_not
 from tests.harness.registry import Registry
@@ -16,13 +17,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HERE = Path(__file__).parent
+FAKES: Final = tuple(f"fake {version}" for version in VERSIONS)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+NOT_ON_THE_FAKE: Final = {
+    "test_harness.py": "about the harness of real engines itself",
+    "test_registry_auth.py": "pushes to and pulls from a registry",
+    "test_examples.py": "runs programs that connect to a socket; test_demo.py runs the demo on the embedded engine",
+}
+"""What an engine without containers and sockets cannot have, and why."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # Every conftest sees all items of the run, whatever folder they are in.
+    impossible = list[pytest.Item]()
     for item in items:
         if _HERE in item.path.parents:
-            item.add_marker(pytest.mark.engine)
+            parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+            if parameters.get("engine") not in FAKES:
+                item.add_marker(pytest.mark.engine)
+            elif item.path.name in NOT_ON_THE_FAKE:
+                impossible.append(item)
+    if impossible:
+        config.hook.pytest_deselected(items=impossible)
+        items[:] = [item for item in items if item not in set(impossible)]
 
 
 def require_engine(release: str) -> None:
@@ -34,10 +52,16 @@ def require_engine(release: str) -> None:
 
 
 # Under `pytest -n N --dist loadgroup` one worker has the tests of a release and starts its engine only once.
-@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in RELEASES])
+@pytest.fixture(
+    scope="session",
+    params=[*(pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in RELEASES), *FAKES],
+)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """A running engine that manages a swarm of its own; shared, so a test removes what it makes."""
     release: str = request.param
+    if release in FAKES:
+        yield FakeHarness(release.removeprefix("fake "))
+        return
     require_engine(release)
     with Engine(release) as running:
         yield running

@@ -64,6 +64,7 @@ from swarmkit import (
     VolumeOptions,
     parse_bytes,
 )
+from tests.fake import connect
 from tests.harness.engine import Engine
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +75,7 @@ FOREVER = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
 
 @pytest.fixture
 async def client(engine: Engine) -> AsyncIterator[SwarmClient]:
-    async with SwarmClient(engine.host, registry_auth=None) as client:
+    async with connect(engine, registry_auth=None) as client:
         yield client
 
 
@@ -466,7 +467,7 @@ async def test_concurrent_edits_all_land(client: SwarmClient, engine: Engine) ->
 
         await who.services.edit(target, change)
 
-    async with SwarmClient(engine.host) as other, anyio.create_task_group() as group:
+    async with connect(engine) as other, anyio.create_task_group() as group:
         for number in range(40):
             group.start_soon(add, client if number % 2 else other, "busy" if number % 3 else service_id, number)
     labels = (await client.services.inspect("busy")).spec.labels or {}
@@ -792,7 +793,7 @@ def _versions(engine: Engine) -> list[str]:
 
 
 async def test_a_minimal_service_and_one_with_privileges_can_be_relabelled_at_every_version(engine: Engine) -> None:
-    async with SwarmClient(engine.host, registry_auth=None) as client:
+    async with connect(engine, registry_auth=None) as client:
         await create(
             client,
             "minimal",
@@ -802,7 +803,7 @@ async def test_a_minimal_service_and_one_with_privileges_can_be_relabelled_at_ev
         private = task_template(privileges=Privileges(selinux_context=SELinuxContext(disable=False)))
         await client.services.create(private, name="private")
     for version in _versions(engine):
-        async with SwarmClient(engine.host, api_version=version, registry_auth=None) as pinned:
+        async with connect(engine, api_version=version, registry_auth=None) as pinned:
             for name in ("minimal", "private"):
                 await pinned.services.update(name, labels={"at": version})
     for service in wire(engine, "/services"):
@@ -812,7 +813,7 @@ async def test_a_minimal_service_and_one_with_privileges_can_be_relabelled_at_ev
 async def test_a_pinned_version_below_a_gate_destroys_nothing(client: SwarmClient, engine: Engine) -> None:
     await create(client, "gated", task_template=task_template(capability_drop=["CAP_CHOWN"]))
     before = wire(engine, "/services/gated")["Spec"]
-    async with SwarmClient(engine.host, api_version="1.40") as pinned:
+    async with connect(engine, api_version="1.40") as pinned:
         with pytest.raises(UnsupportedFeature) as caught:
             await pinned.services.update("gated", labels={"a": "b"})
         assert [("TaskTemplate.ContainerSpec.CapabilityDrop", "needs API 1.41")] == list(caught.value.problems)

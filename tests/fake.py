@@ -1,0 +1,77 @@
+"""The embedded engine behind the surface that tests know from real ones, so that the same tests run on both."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+from swarmkit import SwarmClient
+from swarmkit.testing import FakeEngine, Request
+from tests.harness.engine import IMAGES, Engine
+
+VERSIONS: Final = ("1.41", "1.45", "1.51")
+"""Of the real engines that the harness has."""
+
+
+class FakeHarness(Engine):
+    """An embedded engine in the place of a real one; its time passes at least as fast as the world's."""
+
+    def __init__(self, api_version: str) -> None:
+        self.api_version = api_version
+        self.release = f"fake-{api_version}"
+        self.fake = FakeEngine(api_version, real_time=True)
+        for image in IMAGES:
+            self.fake.add_image(image)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send one request as given; return status, headers (names in lower case) and the whole body."""
+        sent = {name.lower(): value for name, value in (headers or {}).items()}
+        if isinstance(body, Mapping):
+            body = json.dumps(body).encode()
+            sent.setdefault("content-type", "application/json")
+        path, _, query = path.partition("?")
+        answer = self.fake.handle(Request(method, path, query, sent, body or b""))
+        content = answer.body if isinstance(answer.body, bytes) else answer.body.read() or b""
+        return answer.status, {name.lower(): value for name, value in answer.headers.items()}, content
+
+    def docker(self, *args: str, input: bytes | None = None, check: bool = True) -> str:  # noqa: A002
+        """Do what the few commands do that tests give to the `docker` program."""
+        match args:
+            case "kill", container:
+                self.fake.kill_task(container)
+                return container
+            case "secret", "create", name, "-":
+                spec = {"Name": name, "Data": base64.b64encode(input or b"").decode()}
+                status, _, said = self.request("POST", f"/v{self.api_version}/secrets/create", spec)
+                assert status == 201, said
+                return str(json.loads(said)["ID"])
+            case "secret", "rm", name:
+                status, _, said = self.request("DELETE", f"/v{self.api_version}/secrets/{name}")
+                assert status == 204, said
+                return name
+            case _:
+                raise NotImplementedError(f"the embedded engine has no docker {' '.join(args)}")
+
+
+def connect(engine: Engine, **options: Any) -> SwarmClient:
+    """A client of an engine, whether it is real."""
+    if isinstance(engine, FakeHarness):
+        return engine.fake.client(**options)
+    return SwarmClient(engine.host, **options)
