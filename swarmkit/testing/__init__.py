@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import httpx
 
+from ..auth import RegistryAuthOption
 from ..client import SwarmClient
 from ..versions import ApiVersion
 from ._agent import Rule, write_logs
@@ -145,9 +146,17 @@ class FakeEngine:
         """The clock on which its clients sleep."""
         return self._clock
 
-    def client(self, **options: Any) -> SwarmClient:
-        """A client of it. Takes the options of `SwarmClient`; registry credentials are not looked up unless said."""
-        return SwarmClient(transport=self.transport, **{"registry_auth": None, **options})
+    def client(
+        self,
+        *,
+        api_version: str | ApiVersion | None = None,
+        timeout: float | None = 60.0,
+        registry_auth: RegistryAuthOption = None,
+    ) -> SwarmClient:
+        """A client of it, which looks for no registry credentials unless told to."""
+        return SwarmClient(
+            transport=self.transport, api_version=api_version, timeout=timeout, registry_auth=registry_auth
+        )
 
     def handle(self, request: Request) -> Response:
         """The answer to one request, without any client."""
@@ -306,5 +315,3 @@ class FakeEngine:
 
 def _service_name(task: Task) -> str:
     return task.service.name if task.service is not None else ""
-
-

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote_plus
 
-from . import _shell
 from ._clock import Steps, Until
-from ._shell import STDERR, STDOUT, Container, Out, Program
-from ._store import Entity, Json, LogEntry, Node, State, Store, Task
+from ._shell import STDERR, STDOUT, Container, Out, Program, program_of
+from ._store import Entity, Json, LogEntry, Node, State, Store, Task, items, part
 
 # Seconds, about as they are on real engines.
 _STEP: Final = 0.05
@@ -216,20 +215,20 @@ class Agents:
             return rule.program()
         expand = _expander(task, node)
         spec = task.container
-        env = {name: value for name, _, value in (expand(text).partition("=") for text in spec.get("Env") or [])}
-        argv = [expand(word) for word in [*(spec.get("Command") or []), *(spec.get("Args") or [])]]
+        env = {name: value for name, _, value in (expand(text).partition("=") for text in items(spec, "Env"))}
+        argv = [expand(word) for word in [*items(spec, "Command"), *items(spec, "Args")]]
         hostname = expand(spec.get("Hostname", "")) or task.container_id[:12]
         container = Container(str(spec.get("Image", "")), argv, {"PATH": "/bin", **env}, hostname)
         for kind, known, folder in (
             ("Secrets", self._store.secrets, "/run/secrets/"),
             ("Configs", self._store.configs, "/"),
         ):
-            for reference in spec.get(kind) or []:
+            for reference in items(spec, kind):
                 file, held = reference.get("File"), known.get(reference[f"{kind[:-1]}ID"])
                 if file is not None and held is not None:
                     path = file["Name"] if file["Name"].startswith("/") else folder + file["Name"]
                     container.files[path] = b64decode(held.spec.get("Data", "")), file["Mode"]
-        return _shell.run(container) or _idle(math.inf if task.iteration is None else _JOB)
+        return program_of(container) or _idle(math.inf if task.iteration is None else _JOB)
 
 
 def _idle(seconds: float) -> Program:
@@ -312,10 +311,10 @@ def write_logs(store: Store, task: Task, text: str, stream: int) -> None:
 
 def _details(task: Task, node: Node) -> str:
     """What stands before each log line where details are asked for."""
-    options = (task.spec.get("LogDriver") or {}).get("Options") or {}
+    options = part(task.spec, "LogDriver", "Options")
     expand = _expander(task, node)
-    env = {name: value for name, _, value in (expand(text).partition("=") for text in task.container.get("Env") or [])}
-    labels: dict[str, str] = task.container.get("Labels") or {}
+    env = {name: value for name, _, value in (expand(text).partition("=") for text in items(task.container, "Env"))}
+    labels: dict[str, str] = part(task.container, "Labels")
     pairs = {name: env[name] for name in filter(None, options.get("env", "").split(",")) if name in env}
     pairs |= {name: labels[name] for name in filter(None, options.get("labels", "").split(",")) if name in labels}
     pairs |= {

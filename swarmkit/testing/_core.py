@@ -16,13 +16,13 @@ from urllib.parse import parse_qs, unquote
 
 from ..models.node import NodeSpec
 from ..versions import ApiVersion
-from . import _spec
 from ._agent import Agents, task_name
 from ._clock import Timeline
 from ._decode import Reader
 from ._orchestrate import Orchestrator
 from ._schedule import Scheduler
-from ._store import Entity, Json, Network, Node, Refusal, Service, State, Store, Task, rpc
+from ._spec import read_spec, validate, with_defaults
+from ._store import Entity, Json, Network, Node, Refusal, Service, State, Store, Task, items, part, rpc
 from ._streams import EventStream, LogOptions, LogStream, Stream
 from ._system import RELEASES, TLS, cluster, description, info, oldest_version, version_body
 from ._update import is_dirty
@@ -133,7 +133,7 @@ class Core:
         if parts[0] in _SWARM_ROUTES and not (parts[0] == "swarm" and parts[1:] in (["init"], ["join"], ["leave"])):
             self._check_manager(parts)
         match request.method, *parts:
-            case ("GET" | "HEAD"), "_ping":
+            case (("GET" | "HEAD"), "_ping"):
                 return self._ping()
             case "GET", "version":
                 return _json(200, version_body(self.api_version, self.store))
@@ -147,8 +147,8 @@ class Core:
                 return self._services(request, rest)
             case "GET", "tasks":
                 return self._list_tasks()
-            case "GET", "tasks", task:
-                return _json(200, self._find_task(task).wire(self.store.networks))
+            case "GET", "tasks", name:
+                return _json(200, self._find_task(name).wire(self.store.networks))
             case "GET", "tasks", name, "logs":
                 task = self._find_task(name)
                 return self._logs(lambda: [task], task.container)
@@ -168,9 +168,7 @@ class Core:
         least = oldest_version(self.api_version)
         if version < least:
             upgrade = "please upgrade your client to a newer version"
-            raise Refusal(
-                400, f"client version {text} is too old. Minimum supported API version is {least}, {upgrade}"
-            )
+            raise Refusal(400, f"client version {text} is too old. Minimum supported API version is {least}, {upgrade}")
         if version > self.api_version:
             most = self.api_version
             raise Refusal(400, f"client version {text} is too new. Maximum supported API version is {most}")
@@ -229,7 +227,7 @@ class Core:
                     raise Refusal(400, f"invalid value for insertDefaults: {insert}: {parsing}")
                 service = self._find_service(name)
                 body = service.wire()
-                return _json(200, {**body, "Spec": _spec.with_defaults(service.spec)} if insert in _TRUE else body)
+                return _json(200, {**body, "Spec": with_defaults(service.spec)} if insert in _TRUE else body)
             case "DELETE", name:
                 return self._remove_service(self._find_service(name))
             case "POST", name, "update":
@@ -242,8 +240,8 @@ class Core:
                 raise Refusal(404, "page not found")
 
     def _create_service(self, request: Request) -> Response:
-        spec = _spec.read(self._reader, request.body, self.store)
-        _spec.validate(spec, self.store, None)
+        spec = read_spec(self._reader, request.body, self.store)
+        validate(spec, self.store, None)
         name = spec["Name"]
         if any(other.name.lower() == name.lower() for other in self.store.services.values()):
             raise rpc("AlreadyExists", f"name conflicts with an existing object: service {name} already exists")
@@ -264,7 +262,7 @@ class Core:
         before = self._query.get("registryAuthFrom", "")
         if before not in ("", "spec", "previous-spec") and self.api_version >= (1, 52):
             raise Refusal(400, f"invalid registryAuthFrom '{before}'")
-        spec = _spec.read(self._reader, request.body, self.store)
+        spec = read_spec(self._reader, request.body, self.store)
         service = self._find_service(name)
         auth = request.headers.get("x-registry-auth") or None
         if auth is None:
@@ -276,7 +274,7 @@ class Core:
         rollback = self._query.get("rollback", "")
         if rollback not in ("", "none", "previous"):
             raise Refusal(500, f"unrecognized rollback option {rollback}")
-        _spec.validate(spec, self.store, service)
+        validate(spec, self.store, service)
         if next(iter(spec["Mode"])) != service.mode:
             raise rpc("Unimplemented", "service mode change is not allowed")
         if spec["Name"] != service.name:
@@ -286,7 +284,7 @@ class Core:
         if version != service.index:
             raise rpc("Unknown", "update out of sequence")
         self._change(service, spec if rollback != "previous" else None, auth, version)
-        return _json(200, {"Warnings": None} if self.api_version >= (1, 42) else {"Warnings": None})
+        return _json(200, {"Warnings": None})
 
     def _change(self, service: Service, spec: Json | None, auth: str | None, version: int) -> None:
         """Give a service another spec, or its previous one."""
@@ -321,10 +319,10 @@ class Core:
         """Give a service its virtual addresses and published ports, as the manager does right after a change."""
         if service.id not in self.store.services:
             return
-        endpoint: Json = service.spec.get("EndpointSpec") or {}
-        wanted: list[Json] = endpoint.get("Ports") or []
+        endpoint: Json = part(service.spec, "EndpointSpec")
+        wanted: list[Json] = items(endpoint, "Ports")
         ports = self._published(service, wanted)
-        joined = [net["Target"] for net in service.template.get("Networks") or service.spec.get("Networks") or []]
+        joined = [net["Target"] for net in service.template.get("Networks") or items(service.spec, "Networks")]
         if endpoint.get("Mode") == "dnsrr":
             joined = []
         joined = [name for name in joined if self.store.networks[name].scope == "swarm"]
@@ -342,7 +340,7 @@ class Core:
             (port["Protocol"], port.get("PublishedPort"))
             for other in self.store.services.values()
             if other is not service
-            for port in [*other.ports, *((other.spec.get("EndpointSpec") or {}).get("Ports") or [])]
+            for port in [*other.ports, *items(other.spec, "EndpointSpec", "Ports")]
             if port["PublishMode"] == "ingress"
         }
         given = list[Json]()
@@ -460,7 +458,9 @@ class Core:
         tail = self._query.get("tail", "")
         if tail not in ("", "all") and not re.fullmatch(r"\d+", tail):
             negative = re.fullmatch(r"-\d+", tail)
-            says = "negative tail values not supported" if negative else 'tail value must be a positive integer or "all"'
+            says = (
+                "negative tail values not supported" if negative else 'tail value must be a positive integer or "all"'
+            )
             raise Refusal(500, says)
         terminal = bool(container.get("TTY"))
         options = LogOptions(
@@ -509,7 +509,7 @@ class Core:
             if _has_prefix(node.id, filters.get("id"))
             and (not (names := filters.get("name")) or any((node.name or node.hostname).startswith(n) for n in names))
             and _has_labels(node.labels, filters.get("node.label"))
-            and _has_labels(node.description["Engine"].get("Labels") or {}, filters.get("label"))
+            and _has_labels(part(node.description["Engine"], "Labels"), filters.get("label"))
             and node.spec["Role"] in [role.lower() for role in filters.get("role", [node.spec["Role"]])]
             and "accepted" in [text.lower() for text in filters.get("membership", ["accepted"])]
         ]
@@ -529,7 +529,7 @@ class Core:
             raise rpc("Unknown", "update out of sequence")
         if managers == [node] and spec["Role"] == "worker":
             raise rpc("FailedPrecondition", "attempting to demote the last manager of the swarm")
-        self.change_node(node, {**spec, "Labels": spec.get("Labels") or {}})
+        self.change_node(node, {**spec, "Labels": part(spec, "Labels")})
         return Response(200, {}, b"")
 
     def change_node(self, node: Node, spec: Json) -> None:
@@ -595,7 +595,7 @@ class Core:
                     raise rpc("InvalidArgument", "only updates to Labels are allowed")
                 if version != one.index:
                     raise rpc("Unknown", "update out of sequence")
-                one.spec = {**one.spec, "Labels": spec.get("Labels") or {}}
+                one.spec = {**one.spec, "Labels": part(spec, "Labels")}
                 self.store.touch(one)
                 self.store.emit(singular, "update", one.id, {"name": one.name})
                 return Response(200, {}, b"")
@@ -617,7 +617,7 @@ class Core:
         if len(name) > 64 or not re.fullmatch(r"[a-zA-Z0-9]+(?:[a-zA-Z0-9-_.]*[a-zA-Z0-9])?", name):
             allowed = "only 64 [a-zA-Z0-9-_.] characters allowed, and the start and end character must be [a-zA-Z0-9]"
             raise rpc("InvalidArgument", f"invalid name, {allowed}")
-        data = self._reader.bytes(spec, "Data", f"{kind.capitalize()}Spec")
+        data = self._reader.base64(spec, "Data", f"{kind.capitalize()}Spec")
         if len(data) > _MESSAGE_LIMIT:
             raise rpc("ResourceExhausted", f"grpc: received message larger than max ({len(data)} vs. {_MESSAGE_LIMIT})")
         limit = _SECRET_LIMIT if kind == "secret" else _CONFIG_LIMIT
@@ -626,7 +626,7 @@ class Core:
             raise rpc("InvalidArgument", f"{kind} data must be larger than 0 and less than {limit} bytes")
         if any(other.name.lower() == name.lower() for other in known.values()):
             raise rpc("AlreadyExists", f"{kind} {name} already exists")
-        kept = {"Name": name, "Labels": spec.get("Labels") or {}, "Data": spec["Data"]}
+        kept = {"Name": name, "Labels": part(spec, "Labels"), "Data": spec["Data"]}
         one = Entity(id=self.store.new_id(), spec=kept)
         known[one.id] = one
         self.store.touch(one)
@@ -638,7 +638,7 @@ class Core:
         users = [
             service.name
             for service in self.store.services.values()
-            if one.id in (ref[f"{key}ID"] for ref in service.template["ContainerSpec"].get(f"{key}s") or [])
+            if one.id in (ref[f"{key}ID"] for ref in items(service.template, "ContainerSpec", f"{key}s"))
         ]
         if users:
             many = "services" if len(users) > 1 else "service"
@@ -698,7 +698,7 @@ class Core:
         in_swarm = scope == "swarm"
         identity = self.store.new_id() if in_swarm else self.store.container_id()
         network = Network(id=identity, spec={**spec, "Name": name}, scope=scope, driver=driver)
-        given: list[Json] = (spec.get("IPAM") or {}).get("Config") or []
+        given: list[Json] = items(spec, "IPAM", "Config")
         if in_swarm:
             number = sum(other.scope == "swarm" for other in self.store.networks.values())
             network.ipam = given or [{"Subnet": f"10.0.{number}.0/24", "Gateway": f"10.0.{number}.1"}]
@@ -715,7 +715,7 @@ class Core:
         if network.name in ("bridge", "host", "none"):
             raise Refusal(403, f"{network.name} is a pre-defined network and cannot be removed")
         for service in self.store.services.values():
-            joined = [*(service.template.get("Networks") or []), *(service.spec.get("Networks") or [])]
+            joined = [*items(service.template, "Networks"), *items(service.spec, "Networks")]
             if network.id in (one["Target"] for one in joined):
                 raise rpc("FailedPrecondition", f"network {network.id} is in use by service {service.id}")
         if any(network.id in task.addresses and not task.has_ended for task in self.store.tasks.values()):
@@ -764,7 +764,7 @@ class Core:
                 self.store.touch(self.cluster)
                 return Response(200, {}, b"")
             case "GET", "unlockkey":
-                locked = (self.cluster.spec.get("EncryptionConfig") or {}).get("AutoLockManagers")
+                locked = part(self.cluster.spec, "EncryptionConfig").get("AutoLockManagers")
                 return _json(200, {"UnlockKey": self.cluster.unlock_key if locked else ""})
             case "POST", "unlock":
                 if self.swarm_state != "locked":
@@ -815,9 +815,7 @@ class Core:
     def _events(self) -> Response:
         since, until = (self._moment(name) for name in ("since", "until"))
         filters = self._filters("")
-        return Response(
-            200, {"Content-Type": "application/json"}, EventStream(self.store, filters, since, until)
-        )
+        return Response(200, {"Content-Type": "application/json"}, EventStream(self.store, filters, since, until))
 
     def _moment(self, name: str) -> int | None:
         text = self._query.get(name, "")
@@ -846,7 +844,7 @@ def _differences(old: Json, new: Json) -> dict[str, str]:
     images = [str(spec["TaskTemplate"]["ContainerSpec"].get("Image", "")) for spec in (old, new)]
     if images[0] != images[1]:
         found |= {"image.old": images[0], "image.new": images[1]}
-    replicas = [(spec["Mode"].get("Replicated") or {}).get("Replicas") for spec in (old, new)]
+    replicas = [part(spec["Mode"], "Replicated").get("Replicas") for spec in (old, new)]
     if replicas[0] != replicas[1]:
         found |= {"replicas.old": str(replicas[0]), "replicas.new": str(replicas[1])}
     return found
@@ -897,7 +895,7 @@ def _has_prefix(text: str, prefixes: list[str] | None) -> bool:
 
 
 def _has_labels(labels: Mapping[str, str], wanted: list[str] | None) -> bool:
-    pairs = dict(text.partition("=")[::2] for text in wanted or [])
+    pairs = {name: value for name, _, value in (text.partition("=") for text in wanted or [])}
     return all(name in labels and (not value or labels[name] == value) for name, value in pairs.items())
 
 

@@ -82,14 +82,14 @@ class Reader:
         if not body:
             if self.engine < (1, 42):
                 raise Refusal(400, "got EOF while reading request body")
-            return {}
+            return Json()
         try:
             value: object = json.loads(body)
         except ValueError as error:
             raise self.wrong(_as_go_says(error, body)) from None
         if not isinstance(value, dict | None):
             raise self.wrong(f"json: cannot unmarshal {_kind(value)} into Go value of type {self._root(model)}")
-        return value or {}
+        return cast("Json | None", value) or Json()
 
     def wrong(self, said: str) -> Refusal:
         """The refusal of JSON that cannot be read."""
@@ -101,7 +101,7 @@ class Reader:
         assert isinstance(value, dict)
         return cast("Json", value)
 
-    def bytes(self, spec: Json, key: str, owner: str) -> bytes:
+    def base64(self, spec: Json, key: str, owner: str) -> bytes:
         """The bytes that stand as base64 under a key."""
         path = _Path(owner, (key,), owner)
         return b64decode(self._scalar(spec.get(key) or "", bytes, path))

@@ -11,7 +11,7 @@ from typing import Final
 
 from ._clock import Process, Steps, Until
 from ._schedule import constraints_of, matches
-from ._store import Entity, Json, Node, Service, State, Store, Task
+from ._store import Entity, Json, Node, Service, State, Store, Task, part
 from ._update import Updater
 
 _DELAY: Final = 5_000_000_000
@@ -63,7 +63,7 @@ class Restarts:
         complete = task.state is State.COMPLETE
         if condition == "none" or (complete and (condition == "on-failure" or service.is_job)):
             return False
-        most = policy.get("MaxAttempts", 0)
+        most: int = policy.get("MaxAttempts", 0)
         version, restarts = self._history.get(_place(task, is_global=service.mode == "Global"), (-1, []))
         if not most or version != task.spec_version:
             return True
@@ -224,7 +224,9 @@ class Orchestrator:
         by_slot: dict[int, Slot] = {}
         for task in self._store.tasks_of(service.id):
             by_slot.setdefault(task.slot, []).append(task)
-        slots = {number: alive for number, slot in by_slot.items() if (alive := self._restarts.updatable(service, slot))}
+        slots = {
+            number: alive for number, slot in by_slot.items() if (alive := self._restarts.updatable(service, slot))
+        }
         dead = {number: slot for number, slot in by_slot.items() if number not in slots}
         wanted = service.spec["Mode"]["Replicated"]["Replicas"]
         if wanted >= len(slots):
@@ -330,7 +332,7 @@ class Orchestrator:
                 places.setdefault(_place(task, is_global=task.service.is_global), []).append(task)
         for place, tasks in places.items():
             service = self._store.services[place[0]]
-            attempts = (service.template.get("RestartPolicy") or {}).get("MaxAttempts", 0)
+            attempts = part(service.template, "RestartPolicy").get("MaxAttempts", 0)
             too_many = len(tasks) - (attempts + 1 if attempts else _HISTORY)
             for task in sorted(tasks, key=lambda task: task.since):
                 over = task.has_ended or (task.state < State.ASSIGNED and task.desired > State.RUNNING)
@@ -340,7 +342,7 @@ class Orchestrator:
 
 
 def _policy(task: Task) -> Json:
-    policy: Json = task.spec.get("RestartPolicy") or {}
+    policy: Json = part(task.spec, "RestartPolicy")
     return policy
 
 

@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from ._store import Entity, Json, Node, State, Store, Task, rpc
+from ._store import Entity, Json, Node, State, Store, Task, items, part, rpc
 
 _PAUSE: Final = 0.05
 """The manager gathers tasks for this long before it assigns them."""
 _KEY: Final = re.compile(r"[a-z_][a-z0-9\-_.]+", re.IGNORECASE | re.ASCII)
 _VALUE: Final = re.compile(r"[a-z0-9:\-_\s\.\*\(\)\?\+\[\]\\\^\$\|\/]+", re.IGNORECASE | re.ASCII)
+_COUNTED: Final = ("NanoCPUs", "MemoryBytes")
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -53,7 +54,7 @@ def matches(node: Node, texts: Iterable[str]) -> bool:
 
 def constraints_of(template: Json) -> list[str]:
     """The constraints of a task template."""
-    constraints: list[str] = (template.get("Placement") or {}).get("Constraints") or []
+    constraints: list[str] = items(template, "Placement", "Constraints")
     return constraints
 
 
@@ -86,7 +87,7 @@ def _attribute(node: Node, key: str) -> str | None:
         case lower if lower.startswith("node.labels."):
             return node.labels.get(key[len("node.labels.") :], "")
         case lower if lower.startswith("engine.labels."):
-            return str((node.description["Engine"].get("Labels") or {}).get(key[len("engine.labels.") :], ""))
+            return str(part(node.description["Engine"], "Labels").get(key[len("engine.labels.") :], ""))
         case _:
             return None
 
@@ -163,7 +164,7 @@ class Scheduler:
             if other.is_wanted and not other.has_ended and other.node_id:
                 all_of_them[other.node_id] += 1
                 mine[other.node_id] += other.service_id == task.service_id
-        for preference in (task.spec.get("Placement") or {}).get("Preferences") or []:
+        for preference in items(task.spec, "Placement", "Preferences"):
             key = preference["Spread"].get("SpreadDescriptor", "")
             groups: dict[str, list[Node]] = {}
             for node in nodes:
@@ -184,8 +185,8 @@ class Scheduler:
         if not wanted:
             return True
         has = node.description["Resources"]
-        left = Counter({"NanoCPUs": has["NanoCPUs"], "MemoryBytes": has["MemoryBytes"]})
-        left.update(_generic(has.get("GenericResources") or []))
+        left: Counter[str] = Counter({kind: has[kind] for kind in _COUNTED})
+        left.update(_generic(items(has, "GenericResources")))
         for other in self._on(node, task):
             left.subtract(_reservations(other))
         return all(left[kind] >= count for kind, count in wanted.items())
@@ -195,7 +196,7 @@ class Scheduler:
         return not wanted or all(wanted.isdisjoint(_host_ports(other)) for other in self._on(node, task))
 
     def _has_room(self, task: Task, node: Node) -> bool:
-        most = (task.spec.get("Placement") or {}).get("MaxReplicas", 0)
+        most = part(task.spec, "Placement").get("MaxReplicas", 0)
         return not most or sum(other.service_id == task.service_id for other in self._on(node, task)) < most
 
 
@@ -204,7 +205,7 @@ def _is_ready(task: Task, node: Node) -> bool:
 
 
 def _has_platform(task: Task, node: Node) -> bool:
-    platforms = (task.spec.get("Placement") or {}).get("Platforms") or []
+    platforms = items(task.spec, "Placement", "Platforms")
     has = node.description["Platform"]
     architecture = _ARCHITECTURES.get(has["Architecture"], has["Architecture"])
     return not platforms or any(
@@ -215,9 +216,9 @@ def _has_platform(task: Task, node: Node) -> bool:
 
 
 def _reservations(task: Task) -> Counter[str]:
-    reserved = (task.spec.get("Resources") or {}).get("Reservations") or {}
-    wanted = Counter({kind: reserved[kind] for kind in ("NanoCPUs", "MemoryBytes") if kind in reserved})
-    wanted.update(_generic(reserved.get("GenericResources") or []))
+    reserved = part(task.spec, "Resources", "Reservations")
+    wanted: Counter[str] = Counter({kind: reserved[kind] for kind in _COUNTED if kind in reserved})
+    wanted.update(_generic(items(reserved, "GenericResources")))
     return wanted
 
 
@@ -232,11 +233,8 @@ def _generic(resources: list[Json]) -> Counter[str]:
 
 
 def _host_ports(task: Task) -> set[tuple[str, int]]:
-    ports = (task.endpoint or {}).get("Ports") or []
     return {
         (port["Protocol"], port["PublishedPort"])
-        for port in ports
+        for port in items(task.endpoint or {}, "Ports")
         if port["PublishMode"] == "host" and port.get("PublishedPort")
     }
-
-

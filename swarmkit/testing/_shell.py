@@ -43,7 +43,7 @@ class _Exit(Exception):
         self.code = code
 
 
-def run(container: Container) -> Program | None:
+def program_of(container: Container) -> Program | None:
     """The program that a container's command line is, if it is one that this module knows."""
     argv = container.argv
     shell = _Shell(container)
@@ -62,7 +62,9 @@ _TOKEN: Final = re.compile(
     r"|(?P<op>[0-9]?>&[0-9-]|[0-9]?>>?|[0-9]?<|&&|\|\||[;&|\n()])"
     r"""|(?P<word>(?:[^\s;&|<>()'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|(?<=\$)\((?:[^()]|\([^()]*\))*\))+)"""
 )
-_PART: Final = re.compile(r"""'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<plain>(?:[^'"\\]|\\.)+)""", re.DOTALL)
+_PART: Final = re.compile(
+    r"""'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<plain>(?:[^'"\\]|\\.)+)""", re.DOTALL
+)
 _EXPANSION: Final = re.compile(
     r"\$\(\((?P<sum>.*?)\)\)|\$\((?P<inner>(?:[^()]|\([^()]*\))*)\)|\$\{(?P<braced>\w+)(?::-(?P<default>[^}]*))?\}"
     r"|\$(?P<name>\w+|[?#@*$])|\\(?P<escaped>.)",

@@ -15,7 +15,7 @@ from ..images import ImageReference
 from ..models.service import ServiceSpec
 from ._decode import Reader
 from ._schedule import parse
-from ._store import Entity, Json, Refusal, Service, Store, rpc
+from ._store import Entity, Json, Refusal, Service, Store, items, part, rpc
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[-_A-Za-z0-9]*[A-Za-z0-9])?")
 _MOUNTS: Final = {"bind": (1, 24), "volume": (1, 24), "tmpfs": (1, 24), "npipe": (1, 40), "cluster": (1, 42)}
@@ -23,7 +23,7 @@ _ADJECTIVES: Final = ("admiring", "bold", "clever", "eager", "gallant", "happy",
 _SURNAMES: Final = ("bohr", "curie", "darwin", "euler", "gauss", "hopper", "kepler", "lovelace", "noether", "turing")
 
 
-def read(reader: Reader, body: bytes, store: Store) -> Json:
+def read_spec(reader: Reader, body: bytes, store: Store) -> Json:
     """The spec in the body of a request, as it is stored."""
     spec = reader.read(body, ServiceSpec)
     _find_networks(spec, store, reader)
@@ -32,12 +32,12 @@ def read(reader: Reader, body: bytes, store: Store) -> Json:
 
 
 def _find_networks(spec: Json, store: Store, reader: Reader) -> None:
-    template: Json = spec.get("TaskTemplate") or {}
+    template: Json = part(spec, "TaskTemplate")
     if reader.engine >= (1, 52):
         networks = spec.pop("Networks", None)
         if reader.request < (1, 44) and networks and not template.get("Networks"):
             template["Networks"] = networks
-    for attached in [*(template.get("Networks") or []), *(spec.get("Networks") or [])]:
+    for attached in [*items(template, "Networks"), *items(spec, "Networks")]:
         name = attached.get("Target", "")
         found = store.networks.get(name) or next((net for net in store.networks.values() if net.name == name), None)
         if found is None:
@@ -49,7 +49,7 @@ def _find_networks(spec: Json, store: Store, reader: Reader) -> None:
 
 
 def _convert(spec: Json, reader: Reader, store: Store) -> None:
-    template: Json = spec.get("TaskTemplate") or {}
+    template: Json = part(spec, "TaskTemplate")
     runtime = template.get("Runtime", "container")
     if runtime == "plugin" and "PluginSpec" in template:
         raise Refusal(500, 'runtime type "plugin" only supported in experimental')
@@ -58,10 +58,10 @@ def _convert(spec: Json, reader: Reader, store: Store) -> None:
     if runtime == "plugin" or "ContainerSpec" not in template:
         raise Refusal(400, "mismatched Runtime and *Spec fields")
     _convert_container(template["ContainerSpec"], reader)
-    resources: Json = template.get("Resources") or {}
-    if "SwapBytes" in resources and not (resources.get("Limits") or {}).get("MemoryBytes"):
+    resources: Json = part(template, "Resources")
+    if "SwapBytes" in resources and not part(resources, "Limits").get("MemoryBytes"):
         raise Refusal(400, "memory swap provided, but no memory-limit was set")
-    policy: Json = template.get("RestartPolicy") or {}
+    policy: Json = part(template, "RestartPolicy")
     if policy.get("Condition", "any") not in ("none", "on-failure", "any"):
         raise Refusal(400, f'invalid RestartCondition: "{policy["Condition"]}"')
     if (placement := template.get("Placement")) and "Preferences" in placement:
@@ -74,7 +74,7 @@ def _convert(spec: Json, reader: Reader, store: Store) -> None:
             raise Refusal(400, f"unrecognized update order {config['Order']}")
     if (endpoint := spec.get("EndpointSpec")) is not None:
         _convert_endpoint(endpoint)
-    mode: Json = spec.get("Mode") or {}
+    mode: Json = part(spec, "Mode")
     if len(mode) > 1:
         raise Refusal(400, "must specify only one service mode")
     if "ReplicatedJob" in mode:
@@ -84,14 +84,14 @@ def _convert(spec: Json, reader: Reader, store: Store) -> None:
     elif not mode or mode.get("Replicated") == {}:
         spec["Mode"] = {"Replicated": {"Replicas": 1}}
     template["Runtime"] = runtime
-    spec["Labels"] = spec.get("Labels") or {}
+    spec["Labels"] = part(spec, "Labels")
     spec["Name"] = spec.get("Name") or f"{store.random.choice(_ADJECTIVES)}_{store.random.choice(_SURNAMES)}"
 
 
 def _convert_container(container: Json, reader: Reader) -> None:
     isolation = str(container.get("Isolation", "")).lower()
     container["Isolation"] = isolation if isolation in ("process", "hyperv") else "default"
-    credentials = (container.get("Privileges") or {}).get("CredentialSpec")
+    credentials = part(container, "Privileges").get("CredentialSpec")
     if credentials is not None:
         named = [key.lower() for key in ("Config", "File", "Registry") if credentials[key]]
         if not named:
@@ -100,14 +100,14 @@ def _convert_container(container: Json, reader: Reader) -> None:
             )
         if len(named) > 1:
             first = ", ".join(f'"{name}"' for name in named[:-1])
-            both = f"{first}{',' if len(named) > 2 else ''} and \"{named[-1]}\""
+            both = f'{first}{"," if len(named) > 2 else ""} and "{named[-1]}"'
             raise Refusal(400, f"invalid CredentialSpec: cannot specify both {both} credential specs")
-    for reference in container.get("Configs") or []:
+    for reference in items(container, "Configs"):
         if ("File" in reference) == ("Runtime" in reference):
             neither = "either File or Runtime should be set"
             said = neither if "File" not in reference else "cannot specify both File and Runtime"
             raise Refusal(400, f"invalid Config: {said}")
-    for mount in container.get("Mounts") or []:
+    for mount in items(container, "Mounts"):
         kind = str(mount["Type"]).lower()
         if reader.engine < _MOUNTS.get(kind, (9, 0)):
             raise Refusal(400, f'invalid MountType: "{mount["Type"]}"')
@@ -125,7 +125,7 @@ def _convert_container(container: Json, reader: Reader) -> None:
 def _convert_endpoint(endpoint: Json) -> None:
     if endpoint.setdefault("Mode", "vip") not in ("vip", "dnsrr"):
         raise Refusal(400, f'invalid resolution mode: "{endpoint["Mode"]}"')
-    for port in endpoint.get("Ports") or []:
+    for port in items(endpoint, "Ports"):
         protocol, publish = str(port.get("Protocol", "")).lower(), str(port.get("PublishMode", "")).lower()
         port["Protocol"] = protocol if protocol in ("udp", "sctp") else "tcp"
         port["PublishMode"] = publish if publish == "host" else "ingress"
@@ -147,8 +147,8 @@ def validate(spec: Json, store: Store, service: Service | None) -> None:
     if mode in ("ReplicatedJob", "GlobalJob") and "UpdateConfig" in spec:
         raise _invalid("Jobs may not have an update config")
     _validate_update(spec.get("UpdateConfig"))
-    _validate_endpoint(spec.get("EndpointSpec") or {})
-    for attached in template.get("Networks") or []:
+    _validate_endpoint(part(spec, "EndpointSpec"))
+    for attached in items(template, "Networks"):
         network = store.networks[attached["Target"]]
         if network.spec.get("Ingress"):
             raise _invalid(f'Service cannot be explicitly attached to the ingress network "{network.name}"')
@@ -167,19 +167,18 @@ def _validate_name(name: str) -> None:
 
 
 def _validate_template(template: Json) -> None:
-    resources: Json = template.get("Resources") or {}
-    for part in (resources.get("Limits") or {}, resources.get("Reservations") or {}):
-        cpus, memory = part.get("NanoCPUs", 0), part.get("MemoryBytes", 0)
+    for resources in (part(template, "Resources", "Limits"), part(template, "Resources", "Reservations")):
+        cpus, memory = resources.get("NanoCPUs", 0), resources.get("MemoryBytes", 0)
         if cpus and cpus < 1_000_000:
             shown = f"{cpus / 1e9:g}"
             raise _invalid(f"invalid cpu value {shown}: Must be at least 0.001")
         if memory and memory < 4 * 1024 * 1024:
             raise _invalid(f"invalid memory value {memory}: Must be at least 4MiB")
-    policy: Json = template.get("RestartPolicy") or {}
+    policy: Json = part(template, "RestartPolicy")
     for key, name in (("Delay", "delay"), ("Window", "window")):
         if policy.get(key, 0) < 0:
             raise _invalid(f"TaskSpec: restart-{name} cannot be negative")
-    parse((template.get("Placement") or {}).get("Constraints") or [])
+    parse(items(template, "Placement", "Constraints"))
     container: Json = template["ContainerSpec"]
     _validate_references(container, "secret")
     _validate_references(container, "config")
@@ -190,10 +189,10 @@ def _validate_template(template: Json) -> None:
         ImageReference.parse(image)
     except InvalidReference:
         raise _invalid(f'ContainerSpec: "{image}" is not a valid repository/tag') from None
-    targets = Counter(mount.get("Target", "") for mount in container.get("Mounts") or [])
+    targets = Counter(mount.get("Target", "") for mount in items(container, "Mounts"))
     if twice := [target for target, count in targets.items() if count > 1]:
         raise _invalid(f"ContainerSpec: duplicate mount point: {twice[0]}")
-    health: Json = container.get("Healthcheck") or {}
+    health: Json = part(container, "Healthcheck")
     for key in ("Interval", "Timeout", "StartPeriod", "StartInterval"):
         if health.get(key) and health[key] < 1_000_000:
             raise _invalid(f"ContainerSpec: {key} in HealthConfig cannot be less than 1ms")
@@ -204,7 +203,7 @@ def _validate_template(template: Json) -> None:
 def _validate_references(container: Json, kind: str) -> None:
     title = kind.capitalize()
     targets: dict[str, str] = {}
-    for reference in container.get(f"{title}s") or []:
+    for reference in items(container, f"{title}s"):
         name = reference[f"{title}Name"]
         if not reference[f"{title}ID"] or not name:
             raise _invalid(f"malformed {kind} reference")
@@ -218,9 +217,9 @@ def _validate_references(container: Json, kind: str) -> None:
         if (other := targets.get(file["Name"])) is not None:
             raise _invalid(f"{kind} references '{other}' and '{name}' have a conflicting target: '{file['Name']}'")
         targets[file["Name"]] = name
-    credentials = (container.get("Privileges") or {}).get("CredentialSpec") or {}
+    credentials = part(container, "Privileges", "CredentialSpec")
     if kind == "config" and (wanted := credentials.get("Config")):
-        held = [reference for reference in container.get("Configs") or [] if "Runtime" in reference]
+        held = [reference for reference in items(container, "Configs") if "Runtime" in reference]
         if wanted not in (reference["ConfigID"] for reference in held):
             said = "but that config isn't in config references with RuntimeTarget"
             raise _invalid(f"CredentialSpec references config '{wanted}', {said}")
@@ -229,7 +228,7 @@ def _validate_references(container: Json, kind: str) -> None:
 def _validate_existence(container: Json, kind: str, known: Mapping[str, Entity]) -> None:
     title = kind.capitalize()
     unknown = list[str]()
-    for reference in container.get(f"{title}s") or []:
+    for reference in items(container, f"{title}s"):
         found = known.get(reference[f"{title}ID"])
         if found is None or found.name != reference[f"{title}Name"]:
             unknown.append(reference[f"{title}Name"])
@@ -248,7 +247,7 @@ def _validate_update(config: Json | None) -> None:
 
 def _validate_endpoint(endpoint: Json) -> None:
     published: set[tuple[Any, ...]] = set()
-    for port in endpoint.get("Ports") or []:
+    for port in items(endpoint, "Ports"):
         if endpoint["Mode"] == "dnsrr" and port["PublishMode"] == "ingress":
             raise _invalid("EndpointSpec: port published with ingress mode can't be used with dnsrr mode")
         if number := port.get("PublishedPort"):
@@ -259,13 +258,13 @@ def _validate_endpoint(endpoint: Json) -> None:
 
 def _validate_ports(spec: Json, store: Store, service: Service | None) -> None:
     wanted: dict[str, set[tuple[str, int]]] = {"ingress": set(), "host": set()}
-    for port in (spec.get("EndpointSpec") or {}).get("Ports") or []:
+    for port in items(spec, "EndpointSpec", "Ports"):
         if port.get("PublishedPort"):
             wanted[port["PublishMode"]].add((port["Protocol"], port["PublishedPort"]))
     for other in store.services.values():
         if other is service:
             continue
-        for port in [*((other.spec.get("EndpointSpec") or {}).get("Ports") or []), *other.ports]:
+        for port in [*items(other.spec, "EndpointSpec", "Ports"), *other.ports]:
             place = port["Protocol"], port.get("PublishedPort", 0)
             in_host_mode = port["PublishMode"] == "host"
             if place in wanted["ingress"] or (place in wanted["host"] and not in_host_mode):
@@ -281,9 +280,9 @@ def with_defaults(spec: Json) -> Json:
         "Parallelism": 1, "FailureAction": "pause", "Monitor": 5_000_000_000, "MaxFailureRatio": 0,
         "Order": "stop-first",
     }  # fmt: skip
-    container = {"StopGracePeriod": 10_000_000_000, "DNSConfig": {}, **template["ContainerSpec"]}
-    policy = {"Condition": "any", "Delay": 5_000_000_000, "MaxAttempts": 0, **(template.get("RestartPolicy") or {})}
-    full = {"Resources": {}, "Placement": {}, **template, "ContainerSpec": container, "RestartPolicy": policy}
+    container: Json = {"StopGracePeriod": 10_000_000_000, "DNSConfig": {}, **template["ContainerSpec"]}
+    policy = {"Condition": "any", "Delay": 5_000_000_000, "MaxAttempts": 0, **part(template, "RestartPolicy")}
+    full: Json = {"Resources": {}, "Placement": {}, **template, "ContainerSpec": container, "RestartPolicy": policy}
     configs = {key: {"Monitor": 5_000_000_000, **spec[key]} if key in spec else rollout
                for key in ("UpdateConfig", "RollbackConfig")}  # fmt: skip
     return {**spec, "TaskTemplate": full, **configs}

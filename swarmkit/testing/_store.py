@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ..versions import ApiVersion
 from ._clock import Timeline, Watched
@@ -30,6 +30,18 @@ class Refusal(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+def part(json: Json, *keys: str) -> Json:
+    """The object that lies below these keys; empty where there is none."""
+    for key in keys:
+        json = cast("Json | None", json.get(key)) or {}
+    return json
+
+
+def items(json: Json, *keys: str) -> list[Any]:
+    """The list that lies below these keys; empty where there is none."""
+    return cast("list[Any] | None", part(json, *keys[:-1]).get(keys[-1])) or []
 
 
 _STATUSES: Final = {
@@ -94,7 +106,7 @@ class Entity(Watched):
     @property
     def labels(self) -> dict[str, str]:
         """The labels in its spec."""
-        return self.spec.get("Labels") or {}
+        return part(self.spec, "Labels")
 
 
 @dataclass(eq=False)
@@ -121,7 +133,7 @@ class Service(Entity):
     @property
     def mode(self) -> str:
         """Which of the four modes it has."""
-        return next(iter(self.spec["Mode"]))
+        return str(next(iter(self.spec["Mode"])))
 
     @property
     def is_job(self) -> bool:
@@ -212,7 +224,7 @@ class Task(Entity):
     @property
     def container(self) -> Json:
         """Its container spec."""
-        return self.spec.get("ContainerSpec") or {}
+        return part(self.spec, "ContainerSpec")
 
     def wire(self, networks: dict[str, Network]) -> Json:
         """The task as an engine shows it."""
@@ -386,8 +398,8 @@ class Store:
             iteration=service.iteration,
             since=self.timeline.wall_ns(),
         )
-        published = any(port.get("PublishMode") == "ingress" for port in (task.endpoint or {}).get("Ports") or [])
-        joined = [network["Target"] for network in template.get("Networks") or []]
+        published = any(port.get("PublishMode") == "ingress" for port in items(task.endpoint or {}, "Ports"))
+        joined = [network["Target"] for network in items(template, "Networks")]
         if published:
             joined += [network.id for network in self.networks.values() if network.spec.get("Ingress")]
         task.addresses = {name: self.networks[name].address() for name in joined if name in self.networks}

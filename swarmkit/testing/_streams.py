@@ -14,7 +14,6 @@ from typing import Protocol
 from ._store import Json, LogEntry, Store, Task
 
 
-
 class Stream(Protocol):
     """An answer whose body comes piece by piece."""
 

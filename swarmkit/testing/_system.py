@@ -95,7 +95,13 @@ def version_body(version: ApiVersion, store: Store) -> Json:
     """The answer of `/version`."""
     release = RELEASES[version]
     oldest = str(oldest_version(version))
-    details = {"ApiVersion": str(version), "Arch": "amd64", "Experimental": "false", "MinAPIVersion": oldest, "Os": "linux"}
+    details = {
+        "ApiVersion": str(version),
+        "Arch": "amd64",
+        "Experimental": "false",
+        "MinAPIVersion": oldest,
+        "Os": "linux",
+    }
     return {
         "Platform": {"Name": ""},
         "Components": [{"Name": "Engine", "Version": release, "Details": details}],

@@ -93,18 +93,20 @@ class _Following(httpx.AsyncByteStream):
         self._cut = True
         self._hear()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         while True:
             self._news = False
             self._clock.catch_up()
             if self._cut:
                 raise httpx.ReadError("the connection was closed")
             piece = self._stream.read()
-            if piece == b"":
-                return
+            if piece:
+                return piece
             if piece is not None:
-                yield piece
-                continue
+                raise StopAsyncIteration
             while not self._news:
                 await self._wait()
 
