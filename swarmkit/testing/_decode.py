@@ -126,11 +126,15 @@ class Reader:
             if field is None or item is None or not self._knows(field):
                 continue
             read = self._value(item, field.type, path.down(field.key, model))
-            if field.key not in _NEVER and not self._strips(field, read, item):
+            if field.key not in _NEVER and not self._strips(field, read):
                 kept[field.key] = read
         counts = _ZERO_COUNTS.get(model.__name__, frozenset())
-        kept = {key: item for key, item in kept.items() if item or item == {} or key in counts}
-        return {**_WRITTEN_OUT.get(model.__name__, {}), **kept}
+        objects = {field.key for field in fields.values() if _is_model(field.type)}
+        kept = {key: item for key, item in kept.items() if item or key in objects or key in counts}
+        filled = dict(_WRITTEN_OUT.get(model.__name__, {}))
+        if model.__name__ == "Privileges" and self.engine >= (1, 44):
+            filled["NoNewPrivileges"] = False
+        return {**filled, **kept}
 
     def _value(self, value: object, kind: Any, path: _Path) -> Any:
         origin = get_origin(kind)
@@ -144,7 +148,7 @@ class Reader:
                 raise self._mismatch(value, path, "map[string]string")
             pairs = cast("dict[str, object]", value).items()
             return {key: self._value(item, get_args(kind)[1], path) for key, item in pairs if item is not None}
-        if isinstance(kind, type) and issubclass(kind, WireModel):
+        if _is_model(kind):
             return self._object(value, kind, path)
         return self._scalar(value, kind, path)
 
@@ -174,9 +178,8 @@ class Reader:
     def _knows(self, field: _Field) -> bool:
         return all(mark.value is not ANYTHING or mark.version <= self.engine for mark in field.marks)
 
-    def _strips(self, field: _Field, value: object, raw: object) -> bool:
+    def _strips(self, field: _Field, value: object) -> bool:
         """Whether it is newer than the version of the request, and taken out for that."""
-        del raw
         return field.key not in _KEPT and any(
             mark.value is ANYTHING
             and self.request < mark.version
@@ -233,6 +236,10 @@ def _fields(model: type[WireModel]) -> dict[str, _Field]:
         )
         for name, info in model.model_fields.items()
     }
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, WireModel)
 
 
 def _bare(kind: Any) -> Any:
