@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import types
 import typing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import anyio
-import anyio.lowlevel
 import httpx
 import pydantic
 import pytest
@@ -21,8 +21,8 @@ import pytest
 import swarmkit
 from swarmkit._engine import Engine, RealClock
 from swarmkit.models._wire import WireModel
+from swarmkit.testing import FakeEngine, Request
 from swarmkit.versions import ANYTHING, Since
-from tests.docs_engine import DocsEngine
 from tests.paths import QUERIES, REQUESTS, marks_below
 
 if TYPE_CHECKING:
@@ -80,21 +80,30 @@ def run(block: Block, names: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DocsEngine:
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
     """The engine that every client talks to; nothing of this machine's own Docker, and no waiting."""
-    engine = DocsEngine()
-    now = 0.0
+    engine = FakeEngine()
+    web = {
+        "Name": "web",
+        "TaskTemplate": {
+            "ContainerSpec": {"Image": "nginx:1.27", "Env": ["A=1"]},
+            "Placement": {"Constraints": ["node.role==manager"]},
+        },
+        "Mode": {"Replicated": {"Replicas": 2}},
+    }
+    body = json.dumps(web).encode()
+    assert engine.handle(Request("POST", "/services/create", "", {"content-type": "application/json"}, body)).status == 201
+    engine.run_tasks(image="nginx:1.27", output="ready\n")
+    engine.advance(10)
 
     def transport(_: Engine) -> httpx.AsyncBaseTransport:
-        return httpx.MockTransport(engine)
+        return engine.transport
 
     def read_clock(_: RealClock) -> float:
-        return now
+        return engine.clock.now()
 
     async def sleep(_: RealClock, seconds: float) -> None:
-        nonlocal now
-        now += seconds
-        await anyio.lowlevel.checkpoint()
+        await engine.clock.sleep(seconds)
 
     monkeypatch.setattr(Engine, "_new_transport", transport)
     monkeypatch.setattr(RealClock, "now", read_clock)
@@ -130,13 +139,14 @@ def test_every_python_block_is_known_as_one(page: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_lost_answer_to_a_create_is_settled_as_the_page_says(engine: DocsEngine, lost: int) -> None:
+def test_a_lost_answer_to_a_create_is_settled_as_the_page_says(engine: FakeEngine, lost: int) -> None:
     names = run_page(ROOT / "docs" / "errors.md")
     template = swarmkit.TaskTemplate(container_spec=swarmkit.ContainerSpec("nginx:1.27"))
     spec = swarmkit.ServiceSpec(name="lost", task_template=template)
-    engine.lose_answers = lost
+    engine.lose_answer(lost)
     found = anyio.run(names["create_once"], names["client"], spec)
-    assert [one for one, service in engine.services.items() if service["Spec"]["Name"] == "lost"] == [found]
+    services = anyio.run(partial(names["client"].services.list, name="lost"))
+    assert [service.id for service in services] == [found]
     with pytest.raises(swarmkit.NameConflict):
         anyio.run(names["create_once"], names["client"], spec)
 
