@@ -6,6 +6,8 @@ import ast
 import inspect
 import json
 import re
+import subprocess
+import sys
 import types
 import typing
 from dataclasses import dataclass
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _FENCE: Final = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_KINDS: Final = ("python", "python docker-py")
-"""Blocks that run, and blocks that only show what is left behind."""
+_KINDS: Final = ("python", "python docker-py", "python conftest", "python pytest", "python fastapi")
+"""Blocks that run, that only show what is left behind, and that are files of a test suite."""
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -92,7 +94,9 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
         "Mode": {"Replicated": {"Replicas": 2}},
     }
     body = json.dumps(web).encode()
-    assert engine.handle(Request("POST", "/services/create", "", {"content-type": "application/json"}, body)).status == 201
+    assert (
+        engine.handle(Request("POST", "/services/create", "", {"content-type": "application/json"}, body)).status == 201
+    )
     engine.run_tasks(image="nginx:1.27", output="ready\n")
     engine.advance(10)
 
@@ -127,6 +131,24 @@ def run_page(page: Path) -> dict[str, Any]:
 @pytest.mark.usefixtures("engine")
 def test_every_example_runs(page: Path) -> None:
     run_page(page)
+
+
+@pytest.mark.parametrize("kind", ["pytest", "fastapi"])
+def test_the_test_suites_on_the_pages_pass(kind: str, tmp_path: Path) -> None:
+    if kind == "fastapi":
+        pytest.importorskip("fastapi")
+    page = ROOT / "docs" / "testing.md"
+    for info, file in (("conftest", "conftest.py"), (kind, "test_of_the_page.py")):
+        code = "\n".join(block.code for block in blocks(page) if block.info == f"python {info}")
+        (tmp_path / file).write_text(code)
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "--rootdir", str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
 
 
 @every_page

@@ -1,4 +1,4 @@
-"""What engines answer to raw requests: the same on real engines and on the embedded one, which must say it as they do."""
+"""What engines answer to raw requests: the same on real engines and on the embedded one, which must say as they do."""
 
 from __future__ import annotations
 
