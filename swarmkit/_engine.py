@@ -400,6 +400,7 @@ class Engine:
     async def _open(self, request: _Request) -> Answer:
         """The answer that begins with a good status, by as many attempts as are safe."""
         pauses = Pauses(self.clock, _BACKOFF)
+        began = self.clock.now()
         while True:
             request.attempts += 1
             request.attempt = Attempt(sent=0)
@@ -420,6 +421,8 @@ class Engine:
                 await pauses.next()
             if scope.cancelled_caught:
                 raise self._too_late(request)
+            if self.timeout is not None and self.clock.now() - began >= self.timeout:
+                raise request.failure  # the deadline's own time stands still where the clock's is virtual
 
     def _may_go_again(self, request: _Request, error: SwarmkitError) -> bool:
         """Nothing was taken of it, or it only asks; and this engine has answered before, so it may come back."""

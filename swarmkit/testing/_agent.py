@@ -91,6 +91,7 @@ class Agents:
     def find(self, node: Node) -> None:
         """The node is back."""
         node.reachable = True
+        node.changed()
         self._mark(node, "ready", "")
 
     def _miss(self, node: Node) -> Steps:

@@ -18,7 +18,7 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 
-_QUIET: Final = 25
+_QUIET: Final = 12
 """Turns of the event loop without a request after which all clients are taken to be asleep."""
 
 
