@@ -92,6 +92,10 @@ async def running(client: SwarmClient, name: str = "web") -> list[Task]:
     return [task for task in await client.services.ps(name) if task.state == "running"]
 
 
+def image_of(task: Task) -> str:
+    return (task.spec.container_spec and task.spec.container_spec.image) or ""
+
+
 def on(node: FakeNode, tasks: Sequence[Task]) -> int:
     return sum(task.node_id == node.id for task in tasks)
 
@@ -196,9 +200,7 @@ async def test_an_update_goes_batch_by_batch(engine: FakeEngine, client: SwarmCl
         engine.advance(10)
         tasks = await running(client)
         assert len(tasks) == 4
-        assert expected == sum(
-            bool(task.spec.container_spec) and task.spec.container_spec.image == "app:2" for task in tasks
-        )
+        assert expected == [image_of(task) for task in tasks].count("app:2")
         engine.advance(55)
     assert (await client.services.wait("web", timeout=300)).progress.arrived == 4
 
@@ -259,9 +261,7 @@ async def test_an_update_that_pauses_says_which_task_failed_and_goes_on_with_the
     status = caught.value.progress.update_status
     assert status is not None
     assert status.message in [f"update paused due to failure or early termination of task {task}" for task in failed]
-    old = [
-        task for task in await running(client) if task.spec.container_spec and task.spec.container_spec.image == "app:1"
-    ]
+    old = [task for task in await running(client) if image_of(task) == "app:1"]
     assert len(old) == 2
     await client.services.update("web", task_template=template("app:1"))
     assert (await client.services.wait("web", timeout=300)).progress.arrived == 3
@@ -299,8 +299,7 @@ async def test_a_newer_update_takes_the_place_of_one_under_way(engine: FakeEngin
     engine.advance(5)
     await client.services.update("web", task_template=template("app:3"))
     await client.services.wait("web", timeout=600)
-    images = {task.spec.container_spec and task.spec.container_spec.image for task in await running(client)}
-    assert images == {"app:3"}
+    assert {"app:3"} == {image_of(task) for task in await running(client)}
 
 
 async def test_a_change_of_constraints_that_nodes_meet_restarts_nothing(client: SwarmClient) -> None:
@@ -580,8 +579,8 @@ async def test_a_task_whose_node_no_longer_fits_is_rejected_and_moves(engine: Fa
         ("node.platform.os==linux", {"w1", "w2", "boss"}),
         ("node.platform.arch==x86_64", {"w1", "w2", "boss"}),
         ("node.ip==127.0.0.0/8", {"boss"}),
-        ("node.ip==nonsense", set()),
-        ("node.bogus==x", set()),
+        ("node.ip==nonsense", set[str]()),
+        ("node.bogus==x", set[str]()),
     ],
 )
 async def test_constraints_say_where(constraint: str, hosts: set[str]) -> None:
@@ -745,7 +744,7 @@ def test_events_of_the_past_can_be_asked_for(engine: FakeEngine) -> None:
     engine.add_node("w1")
     ask(engine, "POST", "/networks/create", {"Name": "net", "Driver": "overlay"})
     until = time.time() + 1000
-    filters = [
+    filters: list[tuple[str, str, list[str]]] = [
         ("type", "node", ["create"]),
         ("event", "create", ["create", "create"]),
         ("scope", "swarm", ["create", "create"]),

@@ -31,7 +31,7 @@ def ask(engine: Engine, method: str, path: str, body: Any = None) -> tuple[int, 
     headers = {"Content-Type": "application/json"} if content is not None or method == "POST" else None
     status, _, said = engine.request(method, f"/v{engine.api_version}{path}", content, headers)
     try:
-        answer = json.loads(said) if said else None
+        answer: Any = json.loads(said) if said else None
     except ValueError:
         return status, said.decode()
     return status, answer["message"] if status >= 400 else answer
@@ -465,7 +465,7 @@ def test_a_spec_is_stored_with_what_the_engine_knows_and_shown_with_what_it_fill
     stored = ask(engine, "GET", "/services/raw")[1]["Spec"]
     container, template = stored["TaskTemplate"]["ContainerSpec"], stored["TaskTemplate"]
     new, newest = engine.api_version != "1.41", engine.api_version == "1.51"
-    mounts = [
+    mounts: list[dict[str, Any]] = [
         {"Type": "bind", "Source": "/", "Target": "/a"},
         {
             "Type": "bind",
