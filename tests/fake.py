@@ -57,21 +57,30 @@ class FakeHarness(Engine):
             case "kill", container:
                 self.fake.kill_task(container)
                 return container
-            case "secret", "create", name, "-":
+            case ("secret" | "config") as kind, "create", name, "-":
                 spec = {"Name": name, "Data": base64.b64encode(input or b"").decode()}
-                status, _, said = self.request("POST", f"/v{self.api_version}/secrets/create", spec)
-                assert status == 201, said
-                return str(json.loads(said)["ID"])
-            case "secret", "rm", name:
-                status, _, said = self.request("DELETE", f"/v{self.api_version}/secrets/{name}")
-                assert status == 204, said
+                return str(json.loads(self._ask("POST", f"/{kind}s/create", spec))["ID"])
+            case "network", "create", "--driver", driver, name:
+                return str(json.loads(self._ask("POST", "/networks/create", {"Name": name, "Driver": driver}))["Id"])
+            case ("secret" | "config" | "network") as kind, "rm", name:
+                self._ask("DELETE", f"/{kind}s/{name}", check=check)
                 return name
+            case ("secret" | "config" | "network") as kind, "ls", "--format", "{{.Name}}":
+                found = json.loads(self._ask("GET", f"/{kind}s"))
+                return "\n".join(one["Spec"]["Name"] if "Spec" in one else one["Name"] for one in found)
+            case "volume", ("rm" | "ls"), *_:
+                return ""
             case _:
                 raise NotImplementedError(f"the embedded engine has no docker {' '.join(args)}")
 
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, check: bool = True) -> bytes:
+        status, _, said = self.request(method, f"/v{self.api_version}{path}", body)
+        assert status < 300 or not check, said
+        return said
 
-def connect(engine: Engine, **options: Any) -> SwarmClient:
-    """A client of an engine, whether it is real."""
+
+def connect(engine: Engine, package: type[SwarmClient] = SwarmClient, **options: Any) -> SwarmClient:
+    """A client of an engine, whether that is real; of another version of this package where one is given."""
     if isinstance(engine, FakeHarness):
-        return engine.fake.client(**options)
-    return SwarmClient(engine.host, **options)
+        return package(transport=engine.fake.transport, **options)
+    return package(engine.host, **options)

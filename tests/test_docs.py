@@ -135,8 +135,6 @@ def test_every_example_runs(page: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["pytest", "fastapi"])
 def test_the_test_suites_on_the_pages_pass(kind: str, tmp_path: Path) -> None:
-    if kind == "fastapi":
-        pytest.importorskip("fastapi")
     page = ROOT / "docs" / "testing.md"
     for info, file in (("conftest", "conftest.py"), (kind, "test_of_the_page.py")):
         code = "\n".join(block.code for block in blocks(page) if block.info == f"python {info}")

@@ -18,8 +18,9 @@ from ..auth import RegistryAuthOption
 from ..client import SwarmClient
 from ..versions import ApiVersion
 from ._agent import Rule, write_logs
+from ._call import Request, Response
 from ._clock import VirtualClock, real_now
-from ._core import Core, Request, Response
+from ._core import Core
 from ._shell import STDERR, STDOUT
 from ._store import Node, Task
 from ._system import RELEASES
@@ -72,7 +73,7 @@ class FakeNode:
         self._set(Labels=labels)
 
     def _set(self, **changes: Any) -> None:
-        self._core.change_node(self._node, {**self._node.spec, **changes})
+        self._core.nodes.change(self._node, {**self._node.spec, **changes})
 
     def kill(self) -> None:
         """Lose it, as when it has no power or no network. Its managers notice after 15 s.
@@ -122,7 +123,7 @@ class FakeEngine:
             known = [*RELEASES]
             raise ValueError(f"there is no embedded engine of API {version}: it can be {known[0]} to {known[-1]}")
         self._core = Core(api_version=version, start=start or real_now(), seed=seed)
-        self._core.swarm_state = swarm
+        self._core.swarm.state = swarm
         self._clock = VirtualClock(self._core.timeline, real=real_time)
         self._faults = Faults()
 
@@ -191,7 +192,7 @@ class FakeEngine:
             resources["GenericResources"] = [
                 {"DiscreteResourceSpec": {"Kind": kind, "Value": value}} for kind, value in generic.items()
             ]
-        node = self._core.add_node(hostname, role, dict(labels or {}), resources)
+        node = self._core.nodes.add(hostname, role, dict(labels or {}), resources)
         if engine_labels:
             node.description["Engine"]["Labels"] = dict(engine_labels)
         return FakeNode(self._core, node)
@@ -306,11 +307,11 @@ class FakeEngine:
 
     def lose_quorum(self) -> None:
         """Let the managers have no leader: every call that needs one is refused."""
-        self._core.has_leader = False
+        self._core.swarm.has_leader = False
 
     def regain_quorum(self) -> None:
         """Let the managers have a leader again."""
-        self._core.has_leader = True
+        self._core.swarm.has_leader = True
 
 
 def _service_name(task: Task) -> str:

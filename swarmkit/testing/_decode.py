@@ -38,6 +38,8 @@ _ZERO_COUNTS: Final[Mapping[str, frozenset[str]]] = {
     "ReplicatedJob": frozenset({"MaxConcurrent", "TotalCompletions"}),
     "ContainerSpec": frozenset({"StopGracePeriod", "Init"}),
     "Resources": frozenset({"SwapBytes", "MemorySwappiness"}),
+    "NetworkCreateRequest": frozenset({"EnableIPv4"}),
+    "OrchestrationConfig": frozenset({"TaskHistoryRetentionLimit"}),
 }
 """Where a zero is something else than nothing."""
 _WRITTEN_OUT: Final[Mapping[str, Json]] = {
@@ -100,11 +102,6 @@ class Reader:
         value = self.json(body, WireModel)
         assert isinstance(value, dict)
         return cast("Json", value)
-
-    def base64(self, spec: Json, key: str, owner: str) -> bytes:
-        """The bytes that stand as base64 under a key."""
-        path = _Path(owner, (key,), owner)
-        return b64decode(self._scalar(spec.get(key) or "", bytes, path))
 
     def read(self, body: bytes, model: type[WireModel]) -> Json:
         """What an engine keeps of a body."""

@@ -6,13 +6,10 @@ Owns: those documents. Must not know: requests.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..versions import ApiVersion
-from ._store import Entity, Json, Store
-
-if TYPE_CHECKING:
-    from ._core import Core
+from ._store import Entity, Json, Node, State, Store
 
 RELEASES: Final = {
     ApiVersion.parse(version): release
@@ -91,7 +88,7 @@ def description(release: str, hostname: str, resources: Json) -> Json:
     }
 
 
-def version_body(version: ApiVersion, store: Store) -> Json:
+def version_body(version: ApiVersion) -> Json:
     """The answer of `/version`."""
     release = RELEASES[version]
     oldest = str(oldest_version(version))
@@ -117,21 +114,19 @@ def version_body(version: ApiVersion, store: Store) -> Json:
     }
 
 
-def info(core: Core) -> Json:
+def info(store: Store, leader: Node, state: str, swarm: Json) -> Json:
     """The answer of `/info`."""
-    nodes = core.store.nodes.values()
-    leader = core.leader
+    nodes = store.nodes.values()
     resources = leader.description["Resources"]
-    running = sum(task.state.wire == "running" and task.node_id == leader.id for task in core.store.tasks.values())
-    swarm: Json = {"NodeID": "", "NodeAddr": "", "LocalNodeState": core.swarm_state, "ControlAvailable": False}
-    swarm |= {"Error": "", "RemoteManagers": None}
-    if core.swarm_state in ("manager", "worker"):
-        swarm |= {"NodeID": leader.id, "NodeAddr": leader.address, "LocalNodeState": "active"}
+    running = sum(task.state is State.RUNNING and task.node_id == leader.id for task in store.tasks.values())
+    part: Json = {"NodeID": "", "NodeAddr": "", "LocalNodeState": state, "ControlAvailable": False}
+    part |= {"Error": "", "RemoteManagers": None}
+    if state in ("manager", "worker"):
+        part |= {"NodeID": leader.id, "NodeAddr": leader.address, "LocalNodeState": "active"}
         managers = [node for node in nodes if node.spec["Role"] == "manager"]
-        swarm["RemoteManagers"] = [{"NodeID": node.id, "Addr": f"{node.address}:2377"} for node in managers]
-        if core.swarm_state == "manager":
-            swarm |= {"ControlAvailable": True, "Nodes": len(nodes), "Managers": len(managers)}
-            swarm["Cluster"] = core.cluster_info()
+        part["RemoteManagers"] = [{"NodeID": node.id, "Addr": f"{node.address}:2377"} for node in managers]
+        if state == "manager":
+            part |= {"ControlAvailable": True, "Nodes": len(nodes), "Managers": len(managers), "Cluster": swarm}
     return {
         "ID": "00000000-0000-4000-8000-000000000000",
         "Containers": running,
@@ -151,7 +146,7 @@ def info(core: Core) -> Json:
         "SwapLimit": True,
         "PidsLimit": True,
         "Debug": False,
-        "SystemTime": core.store.now_text(),
+        "SystemTime": store.now_text(),
         "LoggingDriver": "json-file",
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2",
@@ -165,9 +160,9 @@ def info(core: Core) -> Json:
         "Name": leader.hostname,
         "Labels": [],
         "ExperimentalBuild": False,
-        "ServerVersion": core.release,
+        "ServerVersion": RELEASES[store.version],
         "DefaultRuntime": "runc",
-        "Swarm": swarm,
+        "Swarm": part,
         "LiveRestoreEnabled": False,
         "Isolation": "",
         "Warnings": None,

@@ -15,8 +15,9 @@ import anyio
 import anyio.lowlevel
 import httpx
 
+from ._call import Request
 from ._clock import VirtualClock
-from ._core import Core, Request
+from ._core import Core
 from ._streams import Stream
 
 _GLANCE: Final = 0.01

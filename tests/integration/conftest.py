@@ -21,11 +21,11 @@ FAKES: Final = tuple(f"fake {version}" for version in VERSIONS)
 
 
 NOT_ON_THE_FAKE: Final = {
-    "test_harness.py": "about the harness of real engines itself",
-    "test_registry_auth.py": "pushes to and pulls from a registry",
+    "test_harness.py": "is about the harness of real engines itself",
     "test_examples.py": "runs programs that connect to a socket; test_demo.py runs the demo on the embedded engine",
+    "registry": "needs a registry to push to and pull from",
 }
-"""What an engine without containers and sockets cannot have, and why."""
+"""What an engine without containers and sockets cannot have, by file or fixture, and why."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -33,10 +33,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     impossible = list[pytest.Item]()
     for item in items:
         if _HERE in item.path.parents:
-            parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-            if parameters.get("engine") not in FAKES:
+            function = item if isinstance(item, pytest.Function) else None
+            parameters = getattr(function, "callspec", None)
+            if parameters is None or parameters.params.get("engine") not in FAKES:
                 item.add_marker(pytest.mark.engine)
-            elif item.path.name in NOT_ON_THE_FAKE:
+            elif function is not None and not NOT_ON_THE_FAKE.keys().isdisjoint(
+                {item.path.name, *function.fixturenames}
+            ):
                 impossible.append(item)
     if impossible:
         config.hook.pytest_deselected(items=impossible)

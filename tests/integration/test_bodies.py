@@ -38,7 +38,6 @@ from swarmkit import (
     SecretReference,
     SecretSpec,
     Swarm,
-    SwarmClient,
     SwarmUnlockKey,
     SystemInfo,
     SystemVersion,
@@ -50,6 +49,7 @@ from swarmkit import (
 )
 from swarmkit._engine import Engine as Funnel
 from swarmkit.models import filters
+from tests.fake import FakeHarness, connect
 from tests.harness.engine import Engine
 from tests.harness.registry import Registry
 
@@ -60,7 +60,10 @@ Json = dict[str, Any]
 
 def funnel(engine: Engine, pinned: str | None = None) -> Funnel:
     """What the nouns of a client send through: most of these bodies have no noun of their own yet."""
-    return Funnel(_hosts.resolve(engine.host, None, {}), pinned=None if pinned is None else ApiVersion.parse(pinned))
+    version = None if pinned is None else ApiVersion.parse(pinned)
+    if isinstance(engine, FakeHarness):
+        return Funnel(None, pinned=version, transport=engine.fake.transport)
+    return Funnel(_hosts.resolve(engine.host, None, {}), pinned=version)
 
 
 @pytest.fixture
@@ -397,7 +400,7 @@ async def test_a_service_on_a_network_seen_from_all_sides(client: Funnel, engine
         ),
         networks=[NetworkAttachmentConfig(target="back", aliases=["db"])],
     )
-    async with SwarmClient(engine.host, registry_auth=None) as swarm:
+    async with connect(engine, registry_auth=None) as swarm:
         service = await swarm.services.create(template, name="web")
         await swarm.services.wait("web", timeout=60)
 

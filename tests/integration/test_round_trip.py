@@ -35,6 +35,7 @@ from swarmkit import (
 )
 from swarmkit.models._wire import WireModel
 from swarmkit.versions import ANYTHING
+from tests.fake import connect
 from tests.harness.engine import Engine
 from tests.integration.test_services import wire
 from tests.paths import fields_below, marks_below
@@ -347,7 +348,7 @@ def is_gone(engine: Engine, kind: str) -> bool:
 
 @pytest.fixture
 async def client(engine: Engine) -> AsyncIterator[SwarmClient]:
-    async with SwarmClient(engine.host, registry_auth=None) as client:
+    async with connect(engine, registry_auth=None) as client:
         yield client
 
 
@@ -358,7 +359,7 @@ def settled(engine: Engine, ids: dict[str, str]) -> Iterator[dict[str, str]]:
     made: dict[str, str] = {}
 
     async def make() -> None:
-        async with SwarmClient(engine.host, registry_auth=None) as client:
+        async with connect(engine, registry_auth=None) as client:
             for name, one in wanted.items():
                 made[name] = (await client.services.create(ServiceSpec.from_wire(json.dumps(one.spec)))).id
         for name, one in wanted.items():
@@ -663,7 +664,7 @@ async def test_a_package_older_than_the_engine_keeps_what_it_does_not_know(
         assert "Ulimits" in extra
         spec.labels = {"at": "second"}
 
-    async with old_package.SwarmClient(engine.host, registry_auth=None) as old:
+    async with connect(engine, old_package.SwarmClient, registry_auth=None) as old:
         assert "1.40" == str(await old.api_version())
         await old.services.edit("newer", relabel)
         assert spec_of(engine, "newer") == {**newer, "Labels": {"at": "second"}}
@@ -679,7 +680,7 @@ async def test_a_package_older_than_the_engine_keeps_what_it_does_not_know(
 async def test_a_pinned_package_older_than_the_engine_names_what_it_would_lose(
     engine: Engine, newer: Json, old_package: Any
 ) -> None:
-    async with old_package.SwarmClient(engine.host, registry_auth=None, api_version=str(OLD)) as old:
+    async with connect(engine, old_package.SwarmClient, registry_auth=None, api_version=str(OLD)) as old:
         with pytest.raises(old_package.UnsupportedFeature) as caught:
             await old.services.update("newer", labels={"at": "second"})
     assert had_by(engine) == {problem.path for problem in caught.value.problems}
@@ -690,9 +691,9 @@ async def test_a_pinned_package_older_than_the_engine_names_what_it_would_lose(
 async def test_a_pinned_package_older_than_the_engine_names_it_with_its_first_request(
     engine: Engine, newer: Json, old_package: Any
 ) -> None:
-    async with old_package.SwarmClient(engine.host, registry_auth=None) as old:
+    async with connect(engine, old_package.SwarmClient, registry_auth=None) as old:
         live = await old.services.inspect("newer")
-    async with old_package.SwarmClient(engine.host, registry_auth=None, api_version=str(OLD)) as pinned:
+    async with connect(engine, old_package.SwarmClient, registry_auth=None, api_version=str(OLD)) as pinned:
         with pytest.raises(old_package.UnsupportedFeature) as caught:
             await pinned.services.replace("newer", live.spec, version=live.version)
     assert had_by(engine) == {problem.path for problem in caught.value.problems}
@@ -708,7 +709,7 @@ def aged(monkeypatch: pytest.MonkeyPatch, newer: Json) -> None:
 
 @pytest.mark.usefixtures("aged")
 async def test_a_client_that_agreed_on_less_than_a_service_holds_keeps_it(engine: Engine, newer: Json) -> None:
-    async with SwarmClient(engine.host, registry_auth=None) as old:
+    async with connect(engine, registry_auth=None) as old:
         assert OLD == await old.api_version()
         await old.services.update("newer", labels={"at": "second"})
     assert spec_of(engine, "newer") == {**newer, "Labels": {"at": "second"}}
@@ -716,7 +717,7 @@ async def test_a_client_that_agreed_on_less_than_a_service_holds_keeps_it(engine
 
 @pytest.mark.usefixtures("aged")
 async def test_a_client_pinned_to_less_than_a_service_holds_names_it(engine: Engine, newer: Json) -> None:
-    async with SwarmClient(engine.host, registry_auth=None, api_version=OLD) as old:
+    async with connect(engine, registry_auth=None, api_version=OLD) as old:
         with pytest.raises(UnsupportedFeature) as caught:
             await old.services.update("newer", labels={"at": "second"})
     assert {(path, f"needs API {NEWER[path]}") for path in had_by(engine)} == set(caught.value.problems)

@@ -25,6 +25,7 @@ from swarmkit.models.filters import (
     TaskListQuery,
 )
 from swarmkit.versions import ANYTHING, OLDEST, Since
+from tests.fake import connect
 from tests.harness.engine import Engine
 from tests.integration.test_services import wire
 from tests.paths import data, fields_below
@@ -282,7 +283,7 @@ def maximum(engine: Engine) -> ApiVersion:
 
 def pinned(engine: Engine, version: ApiVersion | None) -> SwarmClient:
     """A client that speaks this version; without one, what it agrees on with the engine."""
-    return SwarmClient(engine.host, registry_auth=None, api_version=None if version is None else str(version))
+    return connect(engine, registry_auth=None, api_version=None if version is None else str(version))
 
 
 def test_every_gate_of_a_service_spec_has_an_example_or_a_reason() -> None:

@@ -200,12 +200,24 @@ def test_a_spec_is_refused_in_these_words(engine: Engine, case: str) -> None:
 def test_json_of_the_wrong_type_is_refused_in_gos_words(engine: Engine) -> None:
     prefix = "" if engine.api_version == "1.41" else "invalid JSON: "
     owner = {"1.51": "ServiceSpec"}.get(engine.api_version, "ReplicatedService")
-    for value, kind in ((-1, "number -1"), (1.5, "number 1.5"), ("3", "string"), (True, "bool"), ([], "array")):
+    numbers: list[tuple[Any, str]] = [
+        (-1, "number -1"),
+        (1.5, "number 1.5"),
+        ("3", "string"),
+        (True, "bool"),
+        ([], "array"),
+    ]
+    for value, kind in numbers:
         status, said = ask(engine, "POST", "/services/create", spec(Mode={"Replicated": {"Replicas": value}}))
         where = f"Go struct field {owner}.Mode.Replicated.Replicas of type uint64"
         assert (status, said) == (400, f"{prefix}json: cannot unmarshal {kind} into {where}")
     owner = {"1.51": "ServiceSpec"}.get(engine.api_version, "ContainerSpec")
-    for key, value, kind in (("Env", "A=1", "[]string"), ("TTY", 1, "bool"), ("Labels", [], "map[string]string")):
+    others: list[tuple[str, Any, str]] = [
+        ("Env", "A=1", "[]string"),
+        ("TTY", 1, "bool"),
+        ("Labels", [], "map[string]string"),
+    ]
+    for key, value, kind in others:
         status, said = ask(engine, "POST", "/services/create", spec(container={key: value}))
         assert status == 400
         assert f"Go struct field {owner}.TaskTemplate.ContainerSpec.{key} of type {kind}" in said
@@ -323,7 +335,7 @@ def test_secrets_and_configs_are_kept_and_refused_as_engines_do(engine: Engine) 
         expected = {"Name": "key", "Labels": {"a": "b"}, **({"Data": data} if kind == "config" else {})}
         assert (found["ID"], found["Spec"]) == (identity, expected)
         version = found["Version"]["Index"]
-        changed = {"Name": "key", "Data": "Yg==", "Labels": {}}
+        changed: dict[str, Any] = {"Name": "key", "Data": "Yg==", "Labels": {}}
         update = f"/{kind}s/{identity}/update?version="
         only = invalid("only updates to Labels are allowed")
         assert ask(engine, "POST", f"{update}{version}", changed) == (400, only)
