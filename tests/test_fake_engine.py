@@ -50,8 +50,10 @@ from swarmkit import (
     UpdatePaused,
 )
 from swarmkit.testing import FakeEngine, FakeNode, Request
+from swarmkit.testing.pytest import swarm_client, swarm_engine
 
 pytestmark = pytest.mark.anyio
+__all__ = ["swarm_client", "swarm_engine"]
 
 
 @pytest.fixture
@@ -747,9 +749,9 @@ def test_events_of_the_past_can_be_asked_for(engine: FakeEngine) -> None:
     filters: list[tuple[str, str, list[str]]] = [
         ("type", "node", ["create"]),
         ("event", "create", ["create", "create"]),
-        ("scope", "swarm", ["create", "create"]),
-        ("network", "net", ["create"]),
-        ("label", "name=net", ["create"]),
+        ("scope", "swarm", ["create", "create", "update"]),
+        ("network", "net", ["create", "update"]),
+        ("label", "name=net", ["create", "update"]),
         ("scope", "local", []),
     ]
     engine.advance(2000)
@@ -1041,3 +1043,17 @@ async def test_a_network_of_one_engine_only_is_none_for_services(engine: FakeEng
     with pytest.raises(Exception, match="cannot be used with services"):
         await join("local")
     await join("host")
+
+
+# --- fixtures --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_fixtures_are_an_engine_and_a_client_of_it(
+    swarm_engine: FakeEngine, swarm_client: SwarmClient
+) -> None:
+    await create(swarm_client)
+    assert 200 == ask(swarm_engine, "GET", "/services/web")[0]
+
+
+def test_the_fixtures_need_no_event_loop(swarm_engine: FakeEngine, swarm_client: SwarmClient) -> None:
+    assert anyio.run(swarm_client.services.list) == []

@@ -51,6 +51,7 @@ class Core:
         leader = self.nodes.add(f"engine-{RELEASES[api_version].replace('.', '-')}", "manager", {}, {})
         leader.leader = True
         self.swarm = Swarm(self.store, lambda: self.nodes.leader.id, self._services.remove_all)
+        self.timeline.run_until(0)
         self.store.events.clear()
         self.store.event_count = 0
         self._answers: dict[tuple[str, str, str, bool], Response] = {}

@@ -95,8 +95,20 @@ class Networks:
             network.ipam = given or [{"Subnet": f"172.{number}.0.0/16", "Gateway": f"172.{number}.0.1"}]
         self._store.networks[network.id] = network
         self._store.touch(network)
-        self._store.emit("network", "create", network.id, {"name": network.name, "type": driver}, scope)
+        self._tell("create", network)
+        if in_swarm:
+            self._store.timeline.at(0, lambda: self._allocate(network))
         return network
+
+    def _allocate(self, network: Network) -> None:
+        """The manager gives a network of the swarm its subnet right after it was made."""
+        if network.id in self._store.networks:
+            self._store.touch(network)
+            self._tell("update", network)
+
+    def _tell(self, action: str, network: Network) -> None:
+        kind = {"type": network.driver} if network.scope == "local" else {}
+        self._store.emit("network", action, network.id, {"name": network.name, **kind}, network.scope)
 
     def _user_of(self, network: Network) -> str | None:
         """Who keeps a network from being removed."""
@@ -131,8 +143,7 @@ class Networks:
     def _drop(self, network: Network) -> None:
         del self._store.networks[network.id]
         self._store.index += 1
-        told = {"name": network.name, "type": network.driver}
-        self._store.emit("network", "remove", network.id, told, network.scope)
+        self._tell("remove", network)
 
     def _prune(self) -> Response:
         unused = [network for network in self._store.networks.values() if self._dangles(network)]

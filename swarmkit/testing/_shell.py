@@ -48,7 +48,7 @@ def program_of(container: Container) -> Program | None:
     argv = container.argv
     shell = _Shell(container)
     if len(argv) >= 3 and argv[0].rpartition("/")[2] in ("sh", "bash", "ash") and argv[1] in ("-c", "-ec"):
-        shell.arguments = argv[3:]
+        shell.name, shell.arguments = (argv[3:4] or ["sh"])[0], argv[4:]
         return shell.script(argv[2])
     if argv and argv[0].rpartition("/")[2] in _COMMANDS:
         return shell.command([argv[0].rpartition("/")[2], *argv[1:]])
@@ -174,6 +174,7 @@ class _Shell:
     def __init__(self, container: Container) -> None:
         self.container = container
         self.variables = dict(container.env)
+        self.name = "sh"
         self.arguments: list[str] = []
         self.input = b""
         self.status = 0
@@ -314,7 +315,8 @@ class _Shell:
                 keeps = in_quotes and match["escaped"] not in '$"\\`\n'
                 return ("\\" if keeps else "") + match["escaped"]
             name = match["braced"] or match["name"]
-            special = {"?": str(self.status), "#": str(len(self.arguments)), "$": "1"}
+            special = {"?": str(self.status), "#": str(len(self.arguments)), "$": "1", "0": self.name}
+            special |= {str(number): text for number, text in enumerate(self.arguments, 1)}
             if name in "@*":
                 return " ".join(self.arguments)
             return self.variables.get(name) or match["default"] or special.get(name, "")

@@ -231,7 +231,7 @@ class Task(Entity):
         status: Json = {"Timestamp": timestamp(self.since), "State": self.state.wire, "Message": self.message}
         if self.err:
             status["Err"] = self.err
-        if self.container_id:
+        if self.container_id or self.state is State.REJECTED:
             status["ContainerStatus"] = {
                 "ContainerID": self.container_id,
                 "PID": 0 if self.has_ended else self.pid,
