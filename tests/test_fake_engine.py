@@ -435,11 +435,28 @@ async def test_a_global_job_runs_once_on_every_node(engine: FakeEngine, client: 
     assert {"complete"} == {task.state for task in tasks}
     assert [1, 1, 0] == [on(node, tasks) for node in nodes]
     nodes[2].activate()
-    engine.advance(5)
-    assert 1 == on(nodes[2], await client.services.ps("job"))
     engine.add_node("late")
     engine.advance(5)
-    assert 4 == len(await client.services.ps("job"))
+    assert 2 == len(await client.services.ps("job"))  # managers look at the nodes when the job is changed
+    await client.services.update("job", task_template=TaskTemplate(force_update=1))
+    assert (await client.services.wait("job", timeout=60)).progress.arrived == 4
+
+
+async def test_a_global_job_leaves_a_node_that_is_drained_once_another_task_ends(
+    engine: FakeEngine, client: SwarmClient
+) -> None:
+    nodes = [engine.nodes[0], engine.add_node("w1")]
+    engine.run_tasks(image="app:1", exit_code=0, after=60)
+    policy = RestartPolicy(condition="on-failure", delay=timedelta(seconds=1))
+    await client.services.create(template(restart_policy=policy), name="job", mode=GlobalJob())
+    engine.advance(5)
+    nodes[1].drain()
+    engine.advance(5)
+    assert [1, 1] == [on(node, await running(client, "job")) for node in nodes]
+    (first,) = [task for task in await running(client, "job") if task.node_id == nodes[0].id]
+    engine.kill_task(first.id)
+    engine.advance(5)
+    assert [1, 0] == [on(node, await running(client, "job")) for node in nodes]
 
 
 async def test_removed_jobs_leave_their_tasks_on_old_engines_alone() -> None:

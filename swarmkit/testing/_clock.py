@@ -139,8 +139,8 @@ class Process:
 
     def _look_now(self) -> None:
         self._look = None
-        if (wait := self._wait) is None:
-            return
+        wait = self._wait
+        assert wait is not None  # who rests no more has cancelled the look
         if wait.condition():
             self.go(value=True)
         else:

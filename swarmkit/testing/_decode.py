@@ -88,7 +88,7 @@ class Reader:
         try:
             value: object = json.loads(body)
         except ValueError as error:
-            raise self.wrong(_as_go_says(error, body)) from None
+            raise self.wrong(_as_go_says(error)) from None
         if not isinstance(value, dict | None):
             raise self.wrong(f"json: cannot unmarshal {_kind(value)} into Go value of type {self._root(model)}")
         return cast("Json | None", value) or Json()
@@ -115,7 +115,7 @@ class Reader:
 
     def _object(self, value: object, model: type[WireModel], path: _Path) -> Json:
         if not isinstance(value, dict):
-            raise self._mismatch(value, path, f"swarm.{_GO_NAMES.get(model.__name__, model.__name__)}")
+            raise self._mismatch(value, path, _go_type(model, path.key))
         fields, known = _fields(model), wire_keys(model)
         kept: Json = {}
         for key, item in cast("dict[str, object]", value).items():
@@ -270,7 +270,7 @@ def _kind(value: object) -> str:
         case bool():
             return "bool"
         case int() | float():
-            return f"number {value}" if not isinstance(value, float) or not value.is_integer() else f"number {value:g}"
+            return f"number {value}"
         case str():
             return "string"
         case list():
@@ -279,7 +279,7 @@ def _kind(value: object) -> str:
             return "object"
 
 
-def _as_go_says(error: ValueError, body: bytes) -> str:
+def _as_go_says(error: ValueError) -> str:
     """Go's words for JSON that is broken."""
     if isinstance(error, json.JSONDecodeError) and error.pos < len(error.doc.rstrip()):
         return f"invalid character {error.doc[error.pos]!r} looking for beginning of value"

@@ -139,8 +139,9 @@ class Orchestrator:
             self._store.timeline.at(_ALLOCATE, lambda: self._allocate(task))
         if task.has_ended and (update := self._updates.get(task.service_id)) is not None:
             update.task_ended(task)
-        if task.service is not None and task.service.is_job:
-            self._dirty[task.service_id] = None
+        if task.iteration is not None:
+            if task.has_ended and task.is_wanted:
+                self._dirty[task.service_id] = None
         elif task.desired <= State.RUNNING:
             node = self._store.nodes.get(task.node_id)
             if task.has_ended or (task.node_id and (node is None or node.is_invalid)):
@@ -152,14 +153,14 @@ class Orchestrator:
     def _notice_node(self, node: Node) -> None:
         gone = node.id not in self._store.nodes
         for task in self._store.tasks_on(node.id):
-            if not task.is_wanted or task.has_ended:
-                continue
+            if not task.is_wanted or task.has_ended or task.iteration is not None:
+                continue  # of jobs, the manager looks at nodes only when a task has ended or the job is changed
             if gone or node.is_invalid:
                 self._ended.append(task)
             elif not matches(node, constraints_of(task.spec)) and not (task.service and task.service.is_global):
                 err = "assigned node no longer meets constraints"
                 self._store.move(task, State.REJECTED, "task rejected by constraint enforcer", err)
-        self._dirty.update({service.id: None for service in self._store.services.values() if service.is_global})
+        self._dirty.update({service.id: None for service in self._store.services.values() if service.mode == "Global"})
 
     def _allocate(self, task: Task) -> None:
         if task.state is State.NEW and task.id in self._store.tasks:
@@ -197,9 +198,7 @@ class Orchestrator:
 
     def _replace(self, service: Service, task: Task) -> None:
         node = self._store.nodes.get(task.node_id)
-        if service.is_job and service.is_global:
-            self._store.desire(task, State.SHUTDOWN)  # its node is gone: nobody takes its place
-        elif service.is_global and (
+        if service.is_global and (
             node is None
             or node.is_invalid
             or node.spec["Availability"] == "pause"
@@ -308,16 +307,10 @@ class Orchestrator:
         for task in tasks:
             node = self._store.nodes.get(task.node_id)
             if task.state > State.COMPLETE:
-                self._replace_in_job(service, task)
-            elif task.node_id and (node is None or node.is_invalid) and task.state is not State.COMPLETE:
-                if service.is_global:
-                    self._store.desire(task, State.SHUTDOWN)
-                else:
-                    self._replace_in_job(service, task)
-
-    def _replace_in_job(self, service: Service, task: Task) -> None:
-        if not self._restarts.is_delayed(task):
-            self._restarts.restart(service, task)
+                if not self._restarts.is_delayed(task):
+                    self._restarts.restart(service, task)
+            elif service.is_global and (node is None or node.is_invalid) and task.state <= State.RUNNING:
+                self._store.desire(task, State.SHUTDOWN)
 
     # --- what is forgotten -------------------------------------------------------------------------------------------
 

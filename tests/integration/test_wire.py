@@ -97,6 +97,44 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
         400,
         invalid("ContainerSpec: duplicate mount point: /x"),
     ),
+    "mount propagation": (
+        spec(container={"Mounts": [{"Source": "/", "Target": "/x", "BindOptions": {"Propagation": "bogus"}}]}),
+        400,
+        'invalid MountPropagation: "bogus"',
+    ),
+    "no such runtime": (spec(template={"Runtime": "bogus"}), 400, "unsupported runtime"),
+    "restart window": (
+        spec(template={"RestartPolicy": {"Window": -1}}),
+        400,
+        invalid("TaskSpec: restart-window cannot be negative"),
+    ),
+    "update delay": (spec(UpdateConfig={"Delay": -1}), 400, invalid("TaskSpec: update-delay cannot be negative")),
+    "update monitor": (spec(UpdateConfig={"Monitor": -1}), 400, invalid("TaskSpec: update-monitor cannot be negative")),
+    "health retries": (
+        spec(container={"Healthcheck": {"Retries": -1}}),
+        400,
+        invalid("ContainerSpec: Retries in HealthConfig cannot be negative"),
+    ),
+    "secret without a name": (
+        spec(container={"Secrets": [{"SecretID": "x", "File": {"Name": "f"}}]}),
+        400,
+        invalid("malformed secret reference"),
+    ),
+    "secret without a file name": (
+        spec(container={"Secrets": [{"SecretID": "x", "SecretName": "x", "File": {"UID": "0"}}]}),
+        400,
+        invalid("malformed file secret reference, invalid target file name provided"),
+    ),
+    "credential spec of a config": (
+        spec(container={"Privileges": {"CredentialSpec": {"Config": "x"}}}),
+        400,
+        invalid("CredentialSpec references config 'x', but that config isn't in config references with RuntimeTarget"),
+    ),
+    "constraint value": (
+        spec(template={"Placement": {"Constraints": ["node.id==ü"]}}),
+        500,
+        RPC.format("Unknown", "value 'ü' is invalid"),
+    ),
     "restart condition": (
         spec(template={"RestartPolicy": {"Condition": "bogus"}}),
         400,
