@@ -39,7 +39,7 @@ class SwarmClient:
         max_connections: Calls on the wire at once; further ones wait their turn. Streams do not count.
         registry_auth: Where a service's registry credentials come from: "config" is Docker's config file, a
             RegistryAuth is sent as given, None sends none. Credentials that are sent are stored in the swarm.
-        transport: An httpx transport in place of the own one, for tests.
+        transport: An httpx transport in place of the own one, for tests. If it has a `clock`, waits sleep on that.
 
     Raises:
         HostError: the engine's address cannot be found out or used, or the TLS material is of no use.
