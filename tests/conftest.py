@@ -49,8 +49,10 @@ def _engine_of(nodeid: str) -> str | None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped: list[pytest.TestReport] = terminalreporter.getreports("skipped")
     told = {report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)}
-    for reason in sorted(reason.removeprefix("Skipped: ") for reason in told if HOW_TO_GET in reason):
-        terminalreporter.write_line(f"tests against real engines were skipped: {reason}", yellow=True)
+    # One line for each reason, where pytest itself (-rs) would have one for each test.
+    for reason in sorted(reason.removeprefix("Skipped: ") for reason in told):
+        what = "tests against real engines" if HOW_TO_GET in reason else "tests"
+        terminalreporter.write_line(f"{what} were skipped: {reason}", yellow=True)
 
 
 @pytest.fixture(params=["asyncio", "trio"])
