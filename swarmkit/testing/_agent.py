@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import quote_plus
 
 from ._clock import Steps, Until
+from ._mounts import unprepared, unresolved
 from ._shell import STDERR, STDOUT, Container, Out, Program, program_of
 from ._store import Entity, Json, LogEntry, Node, State, Store, Task, items, part
 
@@ -128,6 +129,10 @@ class Agents:
             return Until(lambda: node.reachable and (condition() or is_over()), (task, node), timeout)
 
         yield look(lambda: True)
+        mounts = task.container.get("Mounts") or ()
+        if (rejection := unresolved(mounts)) is not None:
+            move(task, State.REJECTED, *rejection)
+            return
         for state, message in ((State.ACCEPTED, "accepted"), (State.PREPARING, "preparing")):
             yield look(is_over, _STEP)
             if is_over():
@@ -139,6 +144,9 @@ class Agents:
         if not self._has(node, image):
             yield Until(lambda: node.reachable, (node,))
             move(task, State.REJECTED, "preparing", f"No such image: {image}")
+            return
+        if (rejection := unprepared(mounts, self._store.version)) is not None:
+            move(task, State.REJECTED, *rejection)
             return
         node.images.add(image)
         if not is_over():
