@@ -431,7 +431,7 @@ class Engine:
                 # The engine was replaced by an older one. Its refusal reset the endpoint: agree anew, once.
                 return self._endpoint is None and request.attempts == 1
             case EngineUnreachable():
-                return self._reached and request.attempt.untouched
+                return self._reached and (request.attempt.untouched or not request.changes)
             case NoQuorum():
                 return self._reached and not request.changes
             case EngineError():

@@ -23,8 +23,7 @@ from .errors import CredentialsError, HostError
 DEFAULT = "unix:///var/run/docker.sock"
 _SOCKET_PATH_LIMIT = 107
 _PORT, _TLS_PORT = 2375, 2376
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?")
-_SSH_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:%-]*")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9_.-]+)?")
 _SSH_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 TLSOption = TLSConfig | ssl.SSLContext | None
@@ -161,7 +160,7 @@ def _tcp(url: SplitResult, port: int | None, shown: str, source: str, tls: ssl.S
 
 
 def _ssh(url: SplitResult, port: int | None, shown: str, source: str) -> Address:
-    if not _SSH_HOST.fullmatch(url.hostname or "") or port == 0:
+    if not _HOST.fullmatch(url.hostname or "") or port == 0:
         raise HostError(f"{shown}: malformed host name or port")
     if url.username is not None and not _SSH_USER.fullmatch(url.username):
         raise HostError(f"{shown}: malformed user name")

@@ -110,7 +110,7 @@ class EngineUnreachable(SwarmkitError):
     """There is no connection to the engine, or it was lost. The request changed nothing."""
 
     reason: str
-    """A word for why: `missing`, `refused`, `permission`, `address`, `lost` or `other`."""
+    """A word for why: `missing`, `refused`, `permission`, `address`, `tls`, `lost` or `other`."""
 
     def __init__(self, message: str, reason: str = "other") -> None:
         super().__init__(message)
@@ -321,6 +321,7 @@ def _message(body: bytes) -> str:
 
 _BY_CODE: Final[dict[str, type[EngineError]]] = {
     "AlreadyExists": NameConflict,
+    "Canceled": NoQuorum,
     "DeadlineExceeded": NoQuorum,
     "NotFound": NotFound,
     "PermissionDenied": Forbidden,

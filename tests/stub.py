@@ -6,6 +6,7 @@ It runs in threads, so that the event loop under test is the only one, and serve
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -16,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -208,8 +209,11 @@ class StubEngine:
         while True:
             try:
                 sock, _ = self._listener.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if error.errno != errno.EMFILE:
+                    return
+                time.sleep(0.001)
+                continue
             with self._lock:
                 self._sockets.add(sock)
                 self.connections += 1
@@ -299,16 +303,20 @@ class Authority:
     ) -> ssl.SSLContext:
         """What a server of that name needs."""
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._ca.issue_cert(name, not_before=datetime(2001, 1, 1), not_after=not_after).configure_cert(made)
+        issued = self._ca.issue_cert(name, not_before=datetime(2001, 1, 1), not_after=not_after)
+        with issued.private_key_and_cert_chain_pem.tempfile() as path:
+            made.load_cert_chain(path)
         if asks_for_certificate:
             made.verify_mode = ssl.CERT_REQUIRED
-            self._ca.configure_trust(made)
+            made.load_verify_locations(self.ca_cert)
         return made
 
     def context(self, *, certificate: bool = False) -> ssl.SSLContext:
         """What a client has that trusts this authority, and shows a certificate of it where it is to."""
-        shown = {"client_cert": self.client_cert, "client_key": self.client_key} if certificate else {}
-        return ssl_context(TLSConfig(ca_cert=self.ca_cert, **shown), "a test")
+        config = TLSConfig(ca_cert=self.ca_cert)
+        if certificate:
+            config = replace(config, client_cert=self.client_cert, client_key=self.client_key)
+        return ssl_context(config, "a test")
 
 
 async def talk(

@@ -437,6 +437,22 @@ async def test_an_engine_that_comes_back_gets_what_was_never_sent() -> None:
     second.__exit__(None, None, None)
 
 
+@pytest.mark.parametrize("change", [False, True])
+async def test_a_port_that_is_closed_for_a_while_is_tried_again_once_it_was_reached(change: bool) -> None:
+    with StubEngine(always(answer([])), tcp=True, keeps=True) as first:
+        client = SwarmClient(first.host, timeout=30)
+        await client.services.list()
+    second = StubEngine(always(CREATED if change else answer([])), tcp=True, port=first.port)
+    async with client, anyio.create_task_group() as group:
+        create = partial(client.services.create, TEMPLATE, name="web", registry_auth=None)
+        group.start_soon(create if change else client.services.list)
+        await anyio.wait_all_tasks_blocked()
+        with second:
+            while not second.received:
+                await anyio.sleep(0.001)
+    assert ["/v1.51/services" + ("/create" if change else "")] == [request.path for request in second.received]
+
+
 @pytest.mark.parametrize(
     "passing",
     [

@@ -565,7 +565,7 @@ async def test_a_lost_answer_with_nobody_to_ask_stays_unknown() -> None:
     with StubEngine(
         lambda request: hang_up if request.method == "POST" or len(engine.received) > 1 else answer(SERVICE)
     ) as engine:
-        async with SwarmClient(engine.host) as client:
+        async with SwarmClient(engine.host, timeout=0.5) as client:
             with pytest.raises(OutcomeUnknown):
                 await client.services.update("web", labels={})
 

@@ -315,6 +315,15 @@ async def test_a_process_without_a_free_descriptor_recovers() -> None:
         assert len(engine.received) == 1
 
 
+async def test_programs_that_speak_httpx_can_use_it() -> None:
+    with StubEngine(lambda request: answer(request.method.encode() + request.body), keeps=True) as engine:
+        async with httpx.AsyncClient(transport=open_transport(engine), base_url="http://docker") as client:
+            for method, content in (("GET", b""), ("POST", b"-body")):
+                response = await client.request(method, "/x", content=content)
+                assert (200, "Said") == (response.status_code, response.reason_phrase)
+                assert method.encode() + content == response.content
+
+
 # --- the environment -------------------------------------------------------------------------------------------------
 
 

@@ -121,7 +121,7 @@ class Channel:
         try:
             if not sys.is_finalizing():  # then nobody waits, and half of anyio is gone
                 anyio.notify_closing(self.socket)
-        except anyio.NoEventLoopError:
+        except RuntimeError:
             pass  # its event loop is over, and so is everyone who waited there
         finally:
             self.socket.close()
@@ -132,11 +132,14 @@ class Channel:
         return self.socket.fileno() == -1
 
     def complaint(self) -> str:
-        """What the peer, or a program that carries the bytes, has said about a failure."""
+        """What a program that carries the bytes has said about its failure."""
+        return ""
+
+    def alert(self) -> OSError | None:
+        """What the peer has said against TLS, where nothing can be sent any more."""
         try:
             if isinstance(self.socket, ssl.SSLSocket):
                 self.socket.recv(1)
         except OSError as error:
-            if is_alert(error):
-                return reason_of(error)
-        return ""
+            return error if is_alert(error) else None
+        return None

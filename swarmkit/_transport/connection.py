@@ -96,7 +96,8 @@ class Connection:
                 taken = await self._channel.send(view, deadline)
             except OSError as error:
                 if attempt.sent == 0:
-                    raise httpx.ConnectError(self._said(reason_of(error))) from error
+                    why = self._channel.alert() or error
+                    raise httpx.ConnectError(self._said(reason_of(why))) from why
                 # An engine that refuses a request while it is still coming answers and closes: see what it says.
                 return
             attempt.sent = (attempt.sent or 0) + taken

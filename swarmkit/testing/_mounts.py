@@ -39,7 +39,8 @@ def unprepared(mounts: Iterable[Mapping[str, Any]], version: ApiVersion) -> Reje
     for mount in mounts:
         kind, target = mount.get("Type", "bind"), mount.get("Target", "")
         invalid = f'invalid mount config for type "{kind}": '
-        subpath = (mount.get("VolumeOptions") or {}).get("Subpath", "")
+        options: Mapping[str, Any] = mount.get("VolumeOptions") or {}
+        subpath = str(options.get("Subpath", ""))
         if (place := posixpath.normpath(target).replace("//", "/")) == "/":
             return "preparing", f"{invalid}invalid specification: destination can't be '/'"
         if version >= _SUBPATHS and (subpath.startswith("/") or posixpath.normpath(subpath).startswith("..")):
