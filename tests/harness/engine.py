@@ -25,7 +25,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -51,7 +51,9 @@ _LONGEST_SOCKET_PATH: Final = 100
 # and containerd's shims put sockets, keys and folders there whatever one says. /sys is mounted anew, or
 # it would show the host's network links, and keeps the host's control groups. `/` is shared again, within
 # the namespace, for mounts that ask for propagation. Standard input is the read end of the owner's pipe: when
-# the owner dies, however it dies, reading ends and the engine is killed.
+# the owner dies, however it dies, reading ends and the engine is killed. Each line read starts dockerd: what
+# survives its end, as the kernel sees it, is there for the next one. Sockets to listen on that were handed
+# down come as systemd hands them over, from descriptor 3 on.
 _BOOT: Final = r"""
 set -eu
 root=$1 cgroup=$2 name=$3
@@ -70,22 +72,34 @@ for kept in etc opt var/lib; do
     mount -t overlay -o "lowerdir=/$kept,upperdir=$over/upper,workdir=$over/work" overlay "/$kept"
 done
 mount --make-rshared /
-exec 3<&0 </dev/null
-(read -r _ <&3 || kill -KILL $$) >/dev/null 2>&1 &
-exec 3<&-
-exec dockerd --config-file "$root/daemon.json" --host "unix://$root/docker.sock" --pidfile "$root/state/pid" \
-    --data-root "$root/state/data" --exec-root "$root/state/exec" --cgroup-parent "$cgroup" "$@"
+next=3
+for handed in $HANDED; do
+    [ "$handed" = "$next" ] || eval "exec $next<&$handed $handed<&-"
+    next=$((next + 1))
+done
+export LISTEN_FDS=$((next - 3))
+while read -r _; do
+    LISTEN_PID=$BASHPID exec dockerd --config-file "$root/daemon.json" --host "unix://$root/docker.sock" \
+        --pidfile "$root/state/pid" --data-root "$root/state/data" --exec-root "$root/state/exec" \
+        --cgroup-parent "$cgroup" "$@" </dev/null &
+done
 """
 
 
 class Engine:
-    """A Docker engine of one release that manages a swarm of its own; `with Engine("20.10") as engine: …`."""
+    """A Docker engine of one release that manages a swarm of its own; `with Engine("20.10") as engine: …`.
 
-    def __init__(self, release: str) -> None:
+    With `tcp`, a list of the host's own addresses, it answers on a TCP port of each as well; `arguments` go to dockerd.
+    """
+
+    def __init__(self, release: str, *, tcp: Sequence[str] = (), arguments: Sequence[str] = ()) -> None:
         if release not in RELEASES:
             raise HarnessError(f"no engine release {release!r}: there are {', '.join(RELEASES)}")
         self.release = release
         self.api_version = RELEASES[release].api_version
+        self.ports: dict[str, int] = {}
+        self._tcp = tuple(tcp)
+        self._arguments = tuple(arguments)
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
@@ -119,10 +133,18 @@ class Engine:
         """What to set as DOCKER_HOST."""
         return f"unix://{self.socket}"
 
+    def tcp_host(self, address: str = "127.0.0.1") -> str:
+        """What to set as DOCKER_HOST to reach it on an address that was given as `tcp`."""
+        return f"tcp://{f'[{address}]' if ':' in address else address}:{self.ports[address]}"
+
     @property
     def pid(self) -> int:
         """The process id of dockerd, as the host sees it."""
-        return self._first_child(self.init_pid)
+        for child in children(self._first_child(self.init_pid)):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{child}/comm").read_text() == "dockerd\n":
+                    return child
+        raise HarnessError(f"dockerd of {self!r} is not running")
 
     @property
     def init_pid(self) -> int:
@@ -146,7 +168,7 @@ class Engine:
         atexit.register(self.stop)
         try:
             self._launch(folder)
-            self._await_ping()
+            self._check_version(self._await("/_ping").get("api-version", ""))
             self._load_images()
             self._init_swarm()
         except BaseException:
@@ -172,6 +194,32 @@ class Engine:
             self._lifeline = -1
         if folder is not None:
             _remove(folder)
+
+    def end_daemon(self, how: signal.Signals) -> None:
+        """End dockerd alone and wait for it and its containerd: its data, its namespaces and its containers stay."""
+        pid = self.pid
+        ending = [pid, *children(pid)]
+        os.kill(pid, how)
+        if not _until_done(lambda: not any(Path("/proc", str(one)).exists() for one in ending)):
+            raise HarnessError(f"dockerd of {self!r} goes on after {how.name}")
+
+    @contextlib.contextmanager
+    def frozen(self) -> Generator[None]:
+        """Let dockerd do nothing within the block; what is sent to it meanwhile waits in the kernel."""
+        pid = self.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            if not _until_done(lambda: _states(pid) == {"T"}):
+                raise HarnessError(f"dockerd of {self!r} does not stop")
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # It may have been ended.
+                os.kill(pid, signal.SIGCONT)
+
+    def start_daemon(self) -> None:
+        """Start dockerd again on what the one before it left, and wait until it manages its swarm again."""
+        self._say_start()
+        self._await("/services")
 
     def docker(self, *args: str, input: bytes | None = None, check: bool = True) -> str:  # noqa: A002
         """Run the `docker` program against it and return what it printed, without the last line's end.
@@ -219,19 +267,35 @@ class Engine:
         (folder / "daemon.json").write_text("{}")
         reading, self._lifeline = os.pipe()
         name = f"engine-{self.release.replace('.', '-')}"
-        command = [program("unshare"), *_SPACES, program("tini-static"), "--", "sh", "-c", _BOOT]
-        try:
-            with self._log().open("wb") as log:
-                self._process = subprocess.Popen(
-                    [*command, "sh", str(folder), f"/{folder.name}", name],
-                    env={"PATH": search_path(self.release), "HOME": str(folder), "LC_ALL": "C"},
-                    stdin=reading,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-        finally:
-            os.close(reading)
+        command = [program("unshare"), *_SPACES, program("tini-static"), "--", "bash", "-c", _BOOT]
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, reading)
+            listeners = [stack.enter_context(_listener(address)) for address in self._tcp]
+            self.ports = {
+                address: listener.getsockname()[1] for address, listener in zip(self._tcp, listeners, strict=True)
+            }
+            handed = sorted(listener.fileno() for listener in listeners)
+            arguments = [*(["--host", "fd://"] if handed else []), *self._arguments]
+            log = stack.enter_context(self._log().open("wb"))
+            self._process = subprocess.Popen(
+                [*command, "bash", str(folder), f"/{folder.name}", name, *arguments],
+                env={
+                    "PATH": search_path(self.release),
+                    "HOME": str(folder),
+                    "LC_ALL": "C",
+                    "HANDED": " ".join(map(str, handed)),
+                },
+                stdin=reading,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=handed,
+                start_new_session=True,
+            )
+        self._say_start()
+
+    def _say_start(self) -> None:
+        with contextlib.suppress(BrokenPipeError):  # The namespaces have ended: waiting for an answer will tell.
+            os.write(self._lifeline, b"\n")
 
     def _log(self) -> Path:
         kept = os.environ.get("SWARMKIT_ENGINE_LOGS")
@@ -240,18 +304,27 @@ class Engine:
         Path(kept).mkdir(parents=True, exist_ok=True)
         return Path(kept).absolute() / f"dockerd-{self.release}-{self.folder.name}.log"
 
-    def _await_ping(self) -> None:
-        process = self._process
+    def _await(self, path: str) -> dict[str, str]:
+        """Ask until the answer is good; its headers."""
         deadline = time.monotonic() + _START_SECONDS
-        while process is not None and process.poll() is None and time.monotonic() < deadline:
+        began = False
+        while self._process is not None and self._process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                status, headers, _ = self.request("GET", "/_ping")
+                status, headers, _ = self.request("GET", path)
                 if status == http.HTTPStatus.OK:
-                    self._check_version(headers.get("api-version", ""))
-                    return
+                    return headers
+            if began and not self._runs():
+                break
+            began = began or self._runs()
             time.sleep(0.05)
         log = self._log().read_text(errors="replace").strip().splitlines()
         raise HarnessError(f"{self!r} did not come up; its last words: {' | '.join(log[-3:])}")
+
+    def _runs(self) -> bool:
+        try:
+            return self.pid > 0
+        except HarnessError:
+            return False
 
     def _check_version(self, answered: str) -> None:
         if answered != self.api_version:
@@ -349,11 +422,35 @@ def _tar(files: Mapping[str, bytes], folders: Iterable[str] = (), links: Mapping
 
 
 def children(pid: int) -> list[int]:
-    """List the children of a process, oldest first."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
+    """List the children of a process, oldest first; where several threads have some, thread by thread."""
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, thread.read_text().split())
+    return found
+
+
+def _states(pid: int) -> set[str]:
+    """The states of a process's threads, as the letters of proc(5)."""
+    found: set[str] = set()
+    for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            found.add(thread.read_text().rpartition(") ")[2][0])
+    return found
+
+
+def loopback() -> list[str]:
+    """List this machine's own addresses: one of each family that it has."""
+    found: list[str] = []
+    for address in ("127.0.0.1", "::1"):
+        with contextlib.suppress(OSError), _listener(address):
+            found.append(address)
+    return found
+
+
+def _listener(address: str) -> socket.socket:
+    """A socket that listens on a free port of an address of this machine."""
+    return socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
 
 
 def _short_temporary_folder() -> Path:
@@ -384,8 +481,9 @@ def _remove_cgroups(parent: Path) -> bool:
     return not parent.exists()
 
 
-def _until_done(attempt: Callable[[], bool]) -> None:
+def _until_done(attempt: Callable[[], bool]) -> bool:
     """Try again for a moment: the kernel lets go of a killed process's groups a little after its end."""
     deadline = time.monotonic() + _STOP_SECONDS
-    while not attempt() and time.monotonic() < deadline:
+    while not (done := attempt()) and time.monotonic() < deadline:
         time.sleep(0.02)
+    return done

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import pytest
 
 from tests.fake import VERSIONS, FakeHarness
-from tests.harness.engine import Engine
+from tests.harness.engine import Engine, loopback
 from tests.harness.packages import RELEASES, why_not
 from tests.harness.registry import Registry
 
@@ -23,6 +23,8 @@ FAKES: Final = tuple(f"fake {version}" for version in VERSIONS)
 NOT_ON_THE_FAKE: Final = {
     "test_harness.py": "is about the harness of real engines itself",
     "test_examples.py": "runs programs that connect to a socket; test_demo.py runs the demo on the embedded engine",
+    "test_connections.py": "is about the ways to an engine, and this one has none",
+    "test_restarts.py": "kills the engine's process",
     "registry": "needs a registry to push to and pull from",
 }
 """What an engine without containers and sockets cannot have, by file or fixture, and why."""
@@ -49,9 +51,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def require_engine(release: str) -> None:
     """Skip the test when this release cannot run here, or fail it where engines are required."""
     if reason := why_not(release):
-        if os.environ.get("SWARMKIT_REQUIRE_ENGINES"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        unavailable(reason)
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test because something is missing here, or fail it where engines are required."""
+    if os.environ.get("SWARMKIT_REQUIRE_ENGINES"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 # Under `pytest -n N --dist loadgroup` one worker has the tests of a release and starts its engine only once.
@@ -66,7 +73,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield FakeHarness(release.removeprefix("fake "))
         return
     require_engine(release)
-    with Engine(release) as running:
+    with Engine(release, tcp=loopback()) as running:
         yield running
 
 
