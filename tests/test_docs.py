@@ -139,8 +139,9 @@ def test_the_test_suites_on_the_pages_pass(kind: str, tmp_path: Path) -> None:
     for info, file in (("conftest", "conftest.py"), (kind, "test_of_the_page.py")):
         code = "\n".join(block.code for block in blocks(page) if block.info == f"python {info}")
         (tmp_path / file).write_text(code)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")  # not what lies further up
     told = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "--rootdir", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -121,7 +121,7 @@ class Channel:
         try:
             if not sys.is_finalizing():  # then nobody waits, and half of anyio is gone
                 anyio.notify_closing(self.socket)
-        except RuntimeError:
+        except Exception:
             pass  # its event loop is over, and so is everyone who waited there
         finally:
             self.socket.close()
