@@ -12,6 +12,7 @@ import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import anyio
@@ -118,13 +119,11 @@ class Channel:
         """Close it; whoever waits on it is woken. Does nothing the second time."""
         if self.is_closed:
             return
-        try:
-            if not sys.is_finalizing():  # then nobody waits, and half of anyio is gone
+        if not sys.is_finalizing():  # then nobody waits, and half of anyio is gone
+            # Where the event loop is over, so is everyone who waited there; each anyio has its own error for that.
+            with suppress(Exception):
                 anyio.notify_closing(self.socket)
-        except Exception:
-            pass  # its event loop is over, and so is everyone who waited there
-        finally:
-            self.socket.close()
+        self.socket.close()
 
     @property
     def is_closed(self) -> bool:
