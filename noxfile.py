@@ -62,7 +62,8 @@ def tests_lowest(session: nox.Session) -> None:
     """The suite without engines on the oldest versions of the direct dependencies."""
     session.install(".", *group("tests"), *lowest())
     away_from_the_source(session)
-    session.run("pytest", "-m", "not engine", "-n", "3", *session.posargs)
+    # The suites on embedded engines say nothing about the dependencies, and take long.
+    session.run("pytest", "-m", "not engine", "--ignore", "tests/integration", "-n", "3", *session.posargs)
 
 
 @nox.session

@@ -43,6 +43,13 @@ from tests.stub import SERVICE, StubEngine, answer
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One backend: what goes round does not depend on it, and there is much of it."""
+    return "asyncio"
+
+
 Json = dict[str, Any]
 
 NOWHERE = {"Constraints": ["node.labels.moon==full"]}

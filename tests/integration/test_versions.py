@@ -33,6 +33,13 @@ from tests.stub import StubEngine, answer
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One backend: what engines keep does not depend on it, and there is much of it."""
+    return "asyncio"
+
+
 Json = dict[str, Any]
 
 # Named by its digest: below API 1.30 an engine asks the registry for one, and there is no registry.
