@@ -30,22 +30,28 @@ NOT_ON_THE_FAKE: Final = {
 """What an engine without containers and sockets cannot have, by file or fixture, and why."""
 
 
+WITH_TRIO: Final = ("26.1", *FAKES)
+"""The engines on which tests run on both backends; elsewhere asyncio has to do: there are only fifteen minutes."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # Every conftest sees all items of the run, whatever folder they are in.
-    impossible = list[pytest.Item]()
+    left_out = list[pytest.Item]()
     for item in items:
-        if _HERE in item.path.parents:
-            function = item if isinstance(item, pytest.Function) else None
-            parameters = getattr(function, "callspec", None)
-            if parameters is None or parameters.params.get("engine") not in FAKES:
-                item.add_marker(pytest.mark.engine)
-            elif function is not None and not NOT_ON_THE_FAKE.keys().isdisjoint(
-                {item.path.name, *function.fixturenames}
-            ):
-                impossible.append(item)
-    if impossible:
-        config.hook.pytest_deselected(items=impossible)
-        items[:] = [item for item in items if item not in set(impossible)]
+        if _HERE not in item.path.parents:
+            continue
+        function = item if isinstance(item, pytest.Function) else None
+        parameters = getattr(getattr(function, "callspec", None), "params", {})
+        engine = parameters.get("engine")
+        if engine not in FAKES:
+            item.add_marker(pytest.mark.engine)
+        elif function is not None and not NOT_ON_THE_FAKE.keys().isdisjoint({item.path.name, *function.fixturenames}):
+            left_out.append(item)
+        if engine is not None and engine not in WITH_TRIO and parameters.get("anyio_backend") == "trio":
+            left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 def require_engine(release: str) -> None:
