@@ -8,7 +8,6 @@ Must not know: any Docker noun.
 # and resolves those of `__pydantic_extra__` in the module of the subclass.
 
 import ast
-import difflib
 import inspect
 import json
 import re
@@ -186,6 +185,8 @@ def refuse_unknown(model: type[WireModel], name: str, extra: Mapping[str, Any]) 
 def nearest(model: type[WireModel], name: str) -> str | None:
     """The field whose wire key is most like a name or key that is none, if one is much like it."""
     keys = wire_keys(model)
+    import difflib  # for who has mistyped, and nobody else
+
     close = difflib.get_close_matches(name.replace("_", "").lower(), keys, n=1)
     return keys[close[0]] if close else None
 

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -932,8 +933,7 @@ UNSTARTABLE: dict[str, tuple[list[dict[str, Any]], str]] = {
 @pytest.mark.parametrize("case", UNSTARTABLE)
 async def test_mounts_that_we_refuse_would_let_no_task_start(client: SwarmClient, engine: Engine, case: str) -> None:
     mounts, reason = UNSTARTABLE[case]
-    if case.endswith("Subpath") and await client.api_version() < (1, 45):
-        pytest.skip("the engine does not know it")
+    known = not case.endswith("Subpath") or await client.api_version() >= (1, 45)
     spec = _with_container(Mounts=mounts)
     with pytest.raises(InvalidSpec) as caught:
         await client.services.create(spec)
@@ -942,8 +942,10 @@ async def test_mounts_that_we_refuse_would_let_no_task_start(client: SwarmClient
         "POST", f"/v{engine.api_version}/services/create", spec.wire(), {"Content-Type": "application/json"}
     )
     assert status == 201, said
+    tasks = partial(client.services.ps, "silent")
     with anyio.fail_after(30):
-        while not any(reason in task.error for task in await client.services.ps("silent")):
+        # An engine that does not know it goes on without it.
+        while not any(reason in task.error if known else task.state == "running" for task in await tasks()):
             await anyio.sleep(0.05)
 
 
