@@ -51,6 +51,8 @@ def ssl_context(config: TLSConfig, source: str) -> ssl.SSLContext:
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Early releases of Python 3.11 take an end that nobody announced for a good one: it can be an attacker's.
+    made.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     if not config.verify:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE

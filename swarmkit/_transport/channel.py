@@ -48,7 +48,7 @@ def reason_of(error: OSError) -> str:
     """What the system or OpenSSL says, in words."""
     if not isinstance(error, ssl.SSLError):
         return error.strerror or str(error)
-    if isinstance(error, ssl.SSLEOFError):
+    if isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING":
         return "TLS: the connection was cut off"
     reason = f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
     return f"{reason}: {error.verify_message}" if isinstance(error, ssl.SSLCertVerificationError) else reason
