@@ -731,16 +731,20 @@ def _unexpected(request: _Request, what: str) -> SwarmkitError:
 def _places(error: ValidationError, content: bytes) -> str:
     """Where an answer is wrong, never what stands there: answers hold environments and labels."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[:3]
-    places = "; ".join(f"{_place(one['loc'], content)}: {one['msg']}" for one in first)
+    # Only a list has rows to look up, and looking once does for all of them.
+    rows: list[Any] = (
+        from_json(content) if any(isinstance(place, int) for one in first for place in one["loc"][:1]) else []
+    )
+    places = "; ".join(f"{_place(one['loc'], rows)}: {one['msg']}" for one in first)
     return f"{error.error_count()} errors: {places}"
 
 
-def _place(loc: tuple[int | str, ...], content: bytes) -> str:
+def _place(loc: tuple[int | str, ...], rows: list[Any]) -> str:
     """The path of one error; in a list, with the id and name of the object that it is in."""
     path = ".".join(map(str, loc)) or "body"
     if not (loc and isinstance(loc[0], int)):
         return path
-    found: dict[str, Any] = from_json(content)[loc[0]]
+    found = rows[loc[0]]
     try:
         names = [found.get("ID") or found["Id"], found.get("Name") or found["Spec"]["Name"]]
     except (AttributeError, KeyError, TypeError):
