@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import nox
@@ -33,6 +34,8 @@ def lowest() -> list[str]:
 def away_from_the_source(session: nox.Session) -> None:
     """Go to a folder that has the tests and not the package."""
     folder = Path(session.create_tmp()) / "away"
+    # nox has just moved TMPDIR below the checkout, whose path may be too long for the sockets that tests put there.
+    session.env["TMPDIR"] = tempfile.gettempdir()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name in TESTED:

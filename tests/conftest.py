@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.harness.engine import short_temporary_folder
 from tests.harness.packages import HOW_TO_GET, RELEASES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _SCOPE = "_split_scope"
 
@@ -60,3 +63,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every async test runs on both."""
     backend: str = request.param
     return backend
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose path leaves room for a socket's name: pytest's own can be too long."""
+    with tempfile.TemporaryDirectory(prefix="swk", dir=short_temporary_folder()) as folder:
+        yield Path(folder)

@@ -30,6 +30,8 @@ from swarmkit._tls import TLSConfig, ssl_context
 from swarmkit._transport import EngineTransport
 from swarmkit._transport.message import Attempt, render
 
+from .harness.engine import short_temporary_folder
+
 API = "1.51"
 
 
@@ -144,7 +146,7 @@ class StubEngine:
     """How many there were at once."""
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = tempfile.TemporaryDirectory(dir=short_temporary_folder())
         self.path = "" if self.is_remote else str(Path(self._folder.name) / "stub.sock")
         self._listener = socket.socket(socket.AF_INET if self.is_remote else socket.AF_UNIX, socket.SOCK_STREAM)
         if self.is_remote:

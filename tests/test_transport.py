@@ -7,11 +7,9 @@ import os
 import resource
 import socket
 import ssl
-import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -37,13 +35,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """A folder whose path leaves room for a socket's name: pytest's own can be too long."""
-    with tempfile.TemporaryDirectory(prefix="swk") as folder:
-        yield Path(folder)
 
 
 def open_transport(engine: StubEngine, *, max_connections: int = 64) -> EngineTransport:

@@ -44,6 +44,7 @@ from swarmkit._transport import EngineTransport, channel, pool
 from swarmkit._transport.message import Attempt
 from swarmkit.versions import ApiVersion
 
+from .harness.engine import short_temporary_folder
 from .stub import (
     Authority,
     Received,
@@ -694,7 +695,7 @@ def full(listener: socket.socket, address: Any) -> Generator[None]:
 @contextmanager
 def silent(kind: str) -> Generator[Address]:
     """The address of a listener that never comes to speak."""
-    with tempfile.TemporaryDirectory(prefix="swk") as folder:
+    with tempfile.TemporaryDirectory(prefix="swk", dir=short_temporary_folder()) as folder:
         family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
         where: Any = str(Path(folder) / "full.sock") if kind == "unix" else ("127.0.0.1", 0)
         listener = socket.socket(family)

@@ -163,7 +163,7 @@ class Engine:
         if reason := why_not(self.release):
             raise HarnessError(reason)
         _sweep()
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_short_temporary_folder()))
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=short_temporary_folder()))
         self._folder = folder
         atexit.register(self.stop)
         try:
@@ -453,7 +453,7 @@ def _listener(address: str) -> socket.socket:
     return socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
 
 
-def _short_temporary_folder() -> Path:
+def short_temporary_folder() -> Path:
     """Say where engines' folders go: the usual place, unless a socket's path would get too long there."""
     usual = Path(tempfile.gettempdir())
     return usual if len(str(usual)) + 40 < _LONGEST_SOCKET_PATH else Path("/", "tmp")
@@ -461,7 +461,7 @@ def _short_temporary_folder() -> Path:
 
 def _sweep() -> None:
     """Remove the folders that killed test runs left; their engines ended with them."""
-    for folder in _short_temporary_folder().glob(f"{_PREFIX}*-*"):
+    for folder in short_temporary_folder().glob(f"{_PREFIX}*-*"):
         owner = folder.name.removeprefix(_PREFIX).split("-")[0]
         if owner.isdigit() and not Path("/proc", owner).exists():
             _remove(folder)

@@ -331,9 +331,9 @@ def older() -> Iterator[Engine]:
 
 @on("26.1")
 async def test_an_engine_that_is_replaced_is_asked_anew_what_it_speaks(
-    mortal: Engine, older: Engine, tmp_path: Path
+    mortal: Engine, older: Engine, short_path: Path
 ) -> None:
-    link = tmp_path / "engine.sock"
+    link = short_path / "engine.sock"
 
     def lead_to(engine: Engine) -> None:
         link.unlink(missing_ok=True)
