@@ -1,38 +1,27 @@
 """Judges whether a service has arrived at its spec.
 
-Owns: `judge`, which decides without I/O, and `follow`, which reads until the judgement is final.
-Must not know: where services and tasks are read from, or how progress is shown.
+Owns: what a look at a service, its tasks and the nodes means, and what one look after the other does. Pure.
+Must not know: where they are read from, or when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
-from ._engine import Clock
-from .errors import (
-    NotFound,
-    RolledBack,
-    RolloutFailed,
-    RolloutTimeout,
-    ServiceRemoved,
-    Superseded,
-    SwarmkitError,
-    TasksFailing,
-    UpdatePaused,
-)
-from .models.node import Node
-from .models.rollout import Phase, Progress, Rollout, SlotProgress
-from .models.service import Service, ServiceMode, ServiceSpec
-from .models.task import RestartPolicy, Task
+from .errors import RolledBack, RolloutFailed, ServiceRemoved, Superseded, TasksFailing, UpdatePaused
+from .models.rollout import NodeGlance, Phase, Progress, SlotProgress, TaskGlance
+from .models.service import Service, ServiceMode
+from .models.task import RestartPolicy
 
 MONITOR: Final = timedelta(seconds=5)
 """How long a task must keep running where the update config does not say."""
-FAILURES: Final = 5
-"""How many tasks of one slot may fail before the rollout counts as failed."""
-_INTERVAL: Final = 0.2
+_STANDSTILL: Final = 1.0
+"""Seconds that a task may be missed before its restart policy is taken to leave it at that."""
+_GRACE: Final = 2.0
+"""Seconds for which the manager's own watch over an update may outlast the monitor period."""
 
 _ORDER: Final = {
     state: number
@@ -42,10 +31,24 @@ _ORDER: Final = {
     )
 }  # fmt: skip
 _RUNNING: Final = _ORDER["running"]
-_FAILED: Final = ("failed", "rejected")
-_ENDED: Final = ("complete", *_FAILED)
+FAILED: Final = ("failed", "rejected")
+_ENDED: Final = ("complete", *FAILED)
 _BUSY: Final = ("updating", "rollback_started")
-_LOOKS_AT_A_STANDSTILL: Final = 5
+_FAILURES_BY_PHASE: Final[dict[Phase, type[RolloutFailed]]] = {
+    "paused": UpdatePaused,
+    "rolled back": RolledBack,
+    "failing": TasksFailing,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When a rollout that does not arrive has failed."""
+
+    failures: int = 5
+    """Tasks of one slot that fail."""
+    pending: float | None = 60.0
+    """Seconds that a task waits for a node that can take it; None for no limit."""
 
 
 class _Seat(NamedTuple):
@@ -55,7 +58,7 @@ class _Seat(NamedTuple):
     node_id: str | None
 
 
-def seat(task: Task, service: Service) -> _Seat:
+def seat(task: TaskGlance, service: Service) -> _Seat:
     """The slot a task fills, or its node in a global service."""
     return _Seat(None, task.node_id) if _one_a_node(service) else _Seat(task.slot or 0, None)
 
@@ -68,19 +71,25 @@ def _one_a_node(service: Service) -> bool:
 class Failures:
     """The tasks that failed since a wait began, also those the manager has cleaned up since."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = 5) -> None:
+        self.limit = limit
         self._seen: set[str] = set()
         self.counts: dict[_Seat, int] = {}
         self.errors: dict[str, None] = {}
 
-    def pass_over(self, tasks: Iterable[Task]) -> None:
-        """Never count those of these tasks that have failed: the wait had not begun then."""
-        self._seen.update(task.id for task in tasks if task.state in _FAILED)
+    @property
+    def worst(self) -> int:
+        """How many tasks failed of the slot that fails most."""
+        return max(self.counts.values(), default=0)
 
-    def count(self, service: Service, tasks: Iterable[Task]) -> None:
+    def pass_over(self, tasks: Iterable[TaskGlance]) -> None:
+        """Never count those of these tasks that have failed: the wait had not begun then."""
+        self._seen.update(task.id for task in tasks if task.state in FAILED)
+
+    def count(self, service: Service, tasks: Iterable[TaskGlance]) -> None:
         """Count those of these tasks that have failed and were not counted before."""
         for task in tasks:
-            if task.state in _FAILED and task.id not in self._seen:
+            if task.state in FAILED and task.id not in self._seen:
                 self._seen.add(task.id)
                 place = seat(task, service)
                 self.counts[place] = self.counts.get(place, 0) + 1
@@ -88,7 +97,9 @@ class Failures:
                     self.errors[task.error] = None
 
 
-def judge(service: Service, tasks: Sequence[Task], nodes: Sequence[Node], failures: Failures | None = None) -> Progress:
+def judge(
+    service: Service, tasks: Sequence[TaskGlance], nodes: Sequence[NodeGlance], failures: Failures | None = None
+) -> Progress:
     """Where the rollout of a service is.
 
     `tasks` are those made from the present spec; `failures` knows which failed so far. The phase is `converged` as soon
@@ -104,7 +115,7 @@ def judge(service: Service, tasks: Sequence[Task], nodes: Sequence[Node], failur
     arrived = sum(1 for task in seats.values() if task.state == goal)
     ended = {node for node, task in _newest_by_node(current).items() if task.state in _ENDED and node in staffed}
     wanted = _wanted(mode, len(ended | {where.node_id for where in seats}))
-    phase, message = _phase(service, seats, arrived, wanted, failures.counts)
+    phase, message = _phase(service, seats, arrived, wanted, failures)
     if phase == "updating" and (left := _left_lying(service, current, seats, wanted, staffed)) is not None:
         phase, message = (
             "failing",
@@ -134,17 +145,17 @@ def judge(service: Service, tasks: Sequence[Task], nodes: Sequence[Node], failur
     )
 
 
-def _of_this_run(service: Service, tasks: Iterable[Task]) -> Iterable[Task]:
+def _of_this_run(service: Service, tasks: Iterable[TaskGlance]) -> Iterable[TaskGlance]:
     """The tasks of a job's present iteration; older ones stay listed."""
     status = service.job_status
     iteration = status.job_iteration.index if status is not None and status.job_iteration is not None else 0
     return (task for task in tasks if (task.job_iteration.index if task.job_iteration is not None else 0) == iteration)
 
 
-def _best_tasks(service: Service, tasks: Iterable[Task], up: set[str]) -> dict[_Seat, Task]:
+def _best_tasks(service: Service, tasks: Iterable[TaskGlance], up: set[str]) -> dict[_Seat, TaskGlance]:
     """The task that stands for each seat: of those that should run, the one that has come least far."""
     job = service.spec.mode is not None and service.spec.mode.is_job
-    best: dict[_Seat, Task] = {}
+    best: dict[_Seat, TaskGlance] = {}
     for task in tasks:
         if task.state not in _ORDER:
             continue
@@ -160,10 +171,10 @@ def _best_tasks(service: Service, tasks: Iterable[Task], up: set[str]) -> dict[_
     return best
 
 
-def _rank(task: Task, *, job: bool) -> tuple[int, int, int]:
+def _rank(task: TaskGlance, *, job: bool) -> tuple[int, int, int]:
     # In a job a complete task outdoes one that failed before it, and a new attempt one that has failed.
     if job:
-        return (0 if task.state == "complete" else 2 if task.state in _FAILED else 1, 0, -_ORDER[task.state])
+        return (0 if task.state == "complete" else 2 if task.state in FAILED else 1, 0, -_ORDER[task.state])
     return (0, _ORDER.get(task.desired_state or "", 0), _ORDER[task.state])
 
 
@@ -179,7 +190,7 @@ def _wanted(mode: ServiceMode, nodes: int) -> int:
 
 
 def _phase(
-    service: Service, seats: Mapping[_Seat, Task], arrived: int, wanted: int, failures: Mapping[_Seat, int]
+    service: Service, seats: Mapping[_Seat, TaskGlance], arrived: int, wanted: int, failures: Failures
 ) -> tuple[Phase, str]:
     status = service.update_status
     said = (status and status.message) or ""
@@ -192,9 +203,8 @@ def _phase(
             return "rolled back", said
         case _:
             pass
-    worst = max(failures.values(), default=0)
-    if worst >= FAILURES:
-        return "failing", f"a slot's tasks failed {worst} times"
+    if failures.worst >= failures.limit:
+        return "failing", f"a slot's tasks failed {failures.worst} times"
     if _one_a_node(service) and (not wanted or (status is not None and status.state in _BUSY)):
         return "updating", "waiting for tasks"  # before the manager has made them all, nobody knows how many
     if arrived == wanted and len(seats) == wanted:
@@ -204,13 +214,13 @@ def _phase(
 
 
 def _left_lying(
-    service: Service, tasks: Iterable[Task], seats: Mapping[_Seat, Task], wanted: int, staffed: set[str]
-) -> Task | None:
+    service: Service, tasks: Iterable[TaskGlance], seats: Mapping[_Seat, TaskGlance], wanted: int, staffed: set[str]
+) -> TaskGlance | None:
     """A task that ended before its time, that is missed, and that its restart policy may not replace."""
     template, status, mode = service.spec.task_template, service.update_status, service.spec.mode
     policy = (template and template.restart_policy) or RestartPolicy()
     one_a_node, job = _one_a_node(service), mode is not None and mode.is_job
-    alive = {place for place, task in seats.items() if task.state not in _FAILED}
+    alive = {place for place, task in seats.items() if task.state not in FAILED}
     if (status is not None and status.state in _BUSY) or (len(alive) >= wanted and not one_a_node):
         return None  # the manager is not done with making tasks, or none is missing
     final = {"none": _ENDED, "on-failure": ("complete",)}.get(policy.condition or "", ())
@@ -221,8 +231,8 @@ def _left_lying(
     return None
 
 
-def _newest_by_node(tasks: Iterable[Task]) -> dict[str, Task]:
-    newest: dict[str, Task] = {}
+def _newest_by_node(tasks: Iterable[TaskGlance]) -> dict[str, TaskGlance]:
+    newest: dict[str, TaskGlance] = {}
     for task in sorted(tasks, key=lambda task: task.created_at or datetime.min.replace(tzinfo=UTC)):
         if task.node_id:
             newest[task.node_id] = task
@@ -235,102 +245,83 @@ def was_rolled_back(service: Service) -> bool:
     return bool(status and (status.state or "").startswith("rollback")) and service.previous_spec is None
 
 
-class ReadTasks(Protocol):
-    """Reads the tasks of a service: those made from its present spec, or all that are known."""
+class Course:
+    """One rollout over time: what the looks at it amount to. Moments are in seconds, of any clock."""
 
-    def __call__(self, service_id: str, *, up_to_date: bool) -> Awaitable[Sequence[Task]]: ...
+    progress: Progress
+    """Where it was at the last look."""
 
+    def __init__(
+        self, service: Service, tasks: Sequence[TaskGlance], nodes: Sequence[NodeGlance], now: float, limits: Limits
+    ) -> None:
+        self.failure: type[RolloutFailed] | None = None
+        """How it has failed, if it has."""
+        self.arrived = False
+        """It is as it should be, and has stayed so for the monitor period."""
+        self.verified_at: float | None = None
+        """When the monitor period is over, if all stays as it is."""
+        self._asked_for = service.spec
+        self._pending = limits.pending
+        self._failures = Failures(limits.failures)
+        self._failures.pass_over(tasks)
+        self._missed_since: float | None = None
+        self._stuck_since: dict[str, float] = {}
+        self.look(service, tasks, nodes, now)
 
-async def follow(
-    read_service: Callable[[], Awaitable[Service]],
-    read_tasks: ReadTasks,
-    read_nodes: Callable[[], Awaitable[Sequence[Node]]],
-    clock: Clock,
-    *,
-    timeout: float | None,
-) -> Rollout:
-    """Read until the rollout has arrived and stayed for the monitor period, or has failed.
+    def look(
+        self, service: Service | None, tasks: Sequence[TaskGlance], nodes: Sequence[NodeGlance], now: float
+    ) -> None:
+        """Take in how all is at a moment; None for a service that is not there any more."""
+        if service is None:
+            self.failure = ServiceRemoved
+            self.progress = replace(self.progress, phase="failing", message="the service was removed")
+            return
+        self._failures.count(service, tasks)
+        progress = judge(service, tasks, nodes, self._failures)
+        if service.spec != self._asked_for and not was_rolled_back(service):
+            self.failure = Superseded
+            self.progress = replace(progress, phase="failing", message="the service was changed again meanwhile")
+            return
+        self.progress = self._verified(service, self._borne(progress, now), now)
+        self.failure = _FAILURES_BY_PHASE.get(self.progress.phase)
 
-    Raises:
-        RolloutFailed: it did not arrive; which kind says why.
-        NotFound: there is no such service.
-    """
-    began = clock.now()
-    failures = Failures()
-    asked_for: ServiceSpec | None = None
-    good_since: float | None = None
-    standstill = 0
-    last: Progress | None = None
-    while True:
-        try:
-            service = await read_service()
-            tasks = await read_tasks(service.id, up_to_date=True)
-            nodes = await read_nodes()
-        except NotFound:
-            if last is None:
-                raise
-            raise _removed(last) from None
-        except SwarmkitError as error:
-            if last is None or timeout is None or clock.now() - began < timeout:
-                raise
-            raise RolloutTimeout(last) from error
-        if last is None:
-            failures.pass_over(tasks)
-        elif service.id != last.service_id:
-            raise _removed(last)  # and another one has its name
-        failures.count(service, tasks)
-        last = judge(service, tasks, nodes, failures)
-        asked_for = asked_for or service.spec
-        if service.spec != asked_for and not was_rolled_back(service):
-            raise Superseded(replace(last, message="the service was changed again meanwhile"))
-        if last.phase == "failing" and max(failures.counts.values(), default=0) < FAILURES:
+    def _borne(self, progress: Progress, now: float) -> Progress:
+        """Failing or not, now that it is known for how long it has been so."""
+        stuck = {slot.task_id: slot.error for slot in progress.slots if slot.state == "pending" and slot.error}
+        if not progress.wanted and progress.phase == "updating" and not progress.slots:
+            stuck[""] = progress.message  # a global service that no node takes a task of
+        self._stuck_since = {task: self._stuck_since.get(task, now) for task in stuck}
+        if progress.phase == "failing" and self._failures.worst < self._failures.limit:
             # A task is missed. For a moment that can be because the manager has not got round to replacing it.
-            standstill += 1
-            last = last if standstill >= _LOOKS_AT_A_STANDSTILL else replace(last, phase="updating")
-        else:
-            standstill = 0
-        if (failed := _FAILURES_BY_PHASE.get(last.phase)) is not None:
-            raise failed(last if last.errors else replace(last, errors=await _errors_of_update(service, read_tasks)))
-        now = clock.now()
-        if last.phase == "converged":
-            good_since = now if good_since is None else good_since
-            if now - good_since >= _still_to_verify(service, failures.counts):
-                return Rollout(progress=last, seconds=now - began)
-            last = replace(last, phase="verifying")
-        else:
-            good_since = None
-        if timeout is not None and now - began >= timeout:
-            raise RolloutTimeout(last)
-        await clock.sleep(_INTERVAL)
+            self._missed_since = now if self._missed_since is None else self._missed_since
+            return progress if now - self._missed_since >= _STANDSTILL else replace(progress, phase="updating")
+        self._missed_since = None
+        if self._pending is None or progress.phase not in ("updating", "rolling back"):
+            return progress
+        for task, since in self._stuck_since.items():
+            if now - since >= self._pending:
+                message = f"no node has taken a task for {self._pending:g} s: {stuck[task]}"
+                return replace(progress, phase="failing", message=message)
+        return progress
+
+    def _verified(self, service: Service, progress: Progress, now: float) -> Progress:
+        """Converged or not, now that it is known for how long all has been as it should be."""
+        if progress.phase != "converged":
+            self.verified_at = None
+            return progress
+        verified_at = now + _still_to_verify(service, self._failures)
+        self.verified_at = verified_at if self.verified_at is None else min(verified_at, self.verified_at)
+        # Where the manager still watches its update it may yet roll it back.
+        busy = service.update_status is not None and service.update_status.state in _BUSY
+        self.arrived = now >= self.verified_at + (_GRACE if busy else 0)
+        return progress if self.arrived else replace(progress, phase="verifying")
 
 
-_FAILURES_BY_PHASE: Final[dict[Phase, type[RolloutFailed]]] = {
-    "paused": UpdatePaused,
-    "rolled back": RolledBack,
-    "failing": TasksFailing,
-}
-
-
-def _removed(last: Progress) -> ServiceRemoved:
-    return ServiceRemoved(replace(last, phase="failing", message="the service was removed"))
-
-
-async def _errors_of_update(service: Service, read_tasks: ReadTasks) -> tuple[str, ...]:
-    """What went wrong with tasks since the update began, those of the spec that was given up included."""
-    since = None if service.update_status is None else service.update_status.started_at
-    try:
-        tasks = await read_tasks(service.id, up_to_date=False)
-    except SwarmkitError:
-        return ()  # that it failed is known, and why is a courtesy
-    recent = (task for task in tasks if since is None or (task.created_at is not None and task.created_at >= since))
-    return tuple(dict.fromkeys(task.error for task in recent if task.state in _FAILED and task.error))
-
-
-def _still_to_verify(service: Service, failures: Mapping[_Seat, int]) -> float:
+def _still_to_verify(service: Service, failures: Failures) -> float:
     """Seconds that the tasks have to keep running, once they all do."""
     if (service.spec.mode or ServiceMode()).is_job:
         return 0
-    if service.update_status is not None and service.update_status.state == "completed" and not failures:
+    if service.update_status is not None and service.update_status.state == "completed" and not failures.counts:
         return 0  # the manager has watched them itself; with failures it may just have been told to go on
     config = service.spec.update_config
     return ((config and config.monitor) or MONITOR).total_seconds()

@@ -233,11 +233,14 @@ class RolloutFailed(SwarmkitError):
 
     progress: Progress
     """Where it was when that was known."""
+    others: tuple[Progress, ...]
+    """Where the other services were that were waited for with it."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, others: Sequence[Progress] = ()) -> None:
         errors = f" ({'; '.join(progress.errors[:3])})" if progress.errors else ""
         super().__init__(f"{progress}{errors}")
         self.progress = progress
+        self.others = tuple(others)
 
 
 class UpdatePaused(RolloutFailed):
@@ -249,7 +252,7 @@ class RolledBack(RolloutFailed):
 
 
 class TasksFailing(RolloutFailed):
-    """Tasks fail again and again."""
+    """Tasks fail again and again, or end and are not replaced, or no node takes them."""
 
 
 class RolloutTimeout(RolloutFailed):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ._engine import Engine
 from .models.node import Node
+from .models.rollout import NodeGlance
 
 
 class Nodes:
@@ -12,6 +15,14 @@ class Nodes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    async def glance(self) -> Sequence[NodeGlance]:
+        """What a rollout is judged by.
+
+        GET /nodes, API 1.24.
+        """
+        return await self._engine.call("GET", "/nodes", into=list[NodeGlance])
+
+    # Last in the class: below it, `list` would mean this method in annotations.
     async def list(self) -> list[Node]:
         """All nodes, in no order.
 

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, cast, overload
 
-from . import auth, convergence, patch, refusals
+from . import auth, patch, refusals
 from ._conflicts import Conflicts, Write, write_once
 from ._engine import ByteStream, Engine, reference
 from .auth import RegistryAuthOption
+from .convergence import Limits
 from .errors import InvalidSpec, OutOfSequence, Problem, SwarmkitError
 from .logs import LogStream, Since, since_parameter
 from .models._wire import UNSET, Unset
@@ -37,6 +38,7 @@ from .models.service import (
 )
 from .models.task import Task, TaskTemplate
 from .nodes import Nodes
+from .rollouts import Sources, Watch
 from .tasks import Tasks
 
 Networks = Sequence[str | NetworkAttachmentConfig]
@@ -391,33 +393,71 @@ class Services:
         """
         await self._engine.call("DELETE", f"/services/{_id(service)}")
 
-    async def wait(self, service: str, *, timeout: float | None = None) -> Rollout:
-        """Wait until the service has arrived at its spec and stayed there for the monitor period.
+    def watch(
+        self, *services: str, timeout: float | None = None, failures: int = 5, pending: float | None = 60.0
+    ) -> Watch:
+        """The rollouts of services while they go on: `async for progress in client.services.watch("web")`.
 
-        Returns how it stands and how long that took. Tasks of a job have arrived when they are complete. `timeout` is
-        in seconds. Without one a slot whose tasks failed 5 times ends the wait, and a task that ended and is not
-        replaced; a task that no node can take does not. A service that was rolled back is that until its next change.
+        Yields where a service is whenever that has changed, at first all of them; a last time when it has arrived at
+        its spec and stayed there for the monitor period, or when it has failed. Then the iteration ends, or raises.
+        The arguments and errors are those of `wait`.
 
-        GET /services/{id}, /tasks and /nodes, API 1.29.
+        GET /services, /tasks and /nodes, API 1.30.
+        """
+        return self._watch(services, timeout, failures, pending)
+
+    async def wait(
+        self, *services: str, timeout: float | None = None, failures: int = 5, pending: float | None = 60.0
+    ) -> Rollout:
+        """Wait until services have arrived at their specs and stayed there for the monitor period.
+
+        Returns how they stand and how long that took. Tasks of a job have arrived when they are complete. The first
+        service that fails ends the wait: when the manager pauses its update or rolls it back, when `failures` tasks of
+        one slot have failed, when a task ended and is not replaced, when no node has taken a task for `pending`
+        seconds (None for no limit), or when `timeout` seconds are over. A service that was rolled back is that until
+        its next change.
+
+        GET /services, /tasks and /nodes, API 1.30.
 
         Raises:
             UpdatePaused: the manager paused the update because tasks fail.
             RolledBack: the manager went back to the previous spec because tasks fail.
-            TasksFailing: tasks of one slot failed 5 times, or one ended that the restart policy does not replace.
+            TasksFailing: tasks of one slot failed too often, one ended that the restart policy does not replace, or no
+                node takes one.
             RolloutTimeout: it has not arrived in time.
             Superseded: the service was changed again meanwhile.
             ServiceRemoved: the service was removed meanwhile.
             NotFound: there is no such service.
+            ValueError: no service is named.
         """
+        return await self._watch(services, timeout, failures, pending).rollout()
 
-        def read_tasks(service_id: str, *, up_to_date: bool) -> Awaitable[list[Task]]:
-            present = {"_up-to-date": True} if up_to_date else {}
-            return self._tasks.list(filters={"service": service_id, **present})
+    # --- what a wait is made of --------------------------------------------------------------------------------------
 
-        with self._engine.one_deadline(timeout):
-            return await convergence.follow(
-                lambda: self.inspect(service), read_tasks, self._nodes.list, self._engine.clock, timeout=timeout
-            )
+    def _watch(self, services: Sequence[str], timeout: float | None, failures: int, pending: float | None) -> Watch:
+        if not services:
+            raise ValueError("name a service to wait for")
+        asked_for = [_id(service) for service in services]
+        sources = Sources(
+            find=lambda: self._find(asked_for),
+            services=lambda ids: self.list(filters={"id": [*ids], "runtime": ["container", "plugin"]}),
+            tasks=self._tasks.glance,
+            nodes=self._nodes.glance,
+            clock=self._engine.clock,
+            one_deadline=self._engine.one_deadline,
+        )
+        return Watch(sources, timeout=timeout, limits=Limits(failures=failures, pending=pending))
+
+    async def _find(self, services: Sequence[str]) -> Sequence[Service]:
+        """The services with these ids or names, each once, in as few requests as that takes."""
+        found: dict[str, Service] = {}
+        if len(services) > 1:
+            found = {service.id: service for service in await self.list(filters={"id": [*services]})}
+            if names := [service for service in services if service not in found]:
+                found |= {service.name: service for service in await self.list(filters={"name": names})}
+        # What is left begins an id, or does not exist: the engine says it.
+        each = [found.get(service) or await self.inspect(service) for service in services]
+        return [*{service.id: service for service in each}.values()]
 
     # --- what a change is made of ------------------------------------------------------------------------------------
 

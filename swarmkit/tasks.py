@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ._engine import Engine, reference
 from .models.filters import TaskFilters, TaskListQuery
+from .models.rollout import TaskGlance
 from .models.task import Task
 
 
@@ -27,6 +28,18 @@ class Tasks:
         """
         return await self._engine.call("GET", f"/tasks/{reference(task, 'task')}", into=Task)
 
+    async def glance(self, services: Iterable[str], *, up_to_date: bool) -> Sequence[TaskGlance]:
+        """What a rollout is judged by: of these services, the tasks of the present spec, or all that are known.
+
+        GET /tasks, API 1.29.
+
+        Raises:
+            NotFound: one of the services does not exist.
+        """
+        filters = TaskFilters(service=[*services], up_to_date=["true"] if up_to_date else None)
+        return await self._engine.call("GET", "/tasks", query=TaskListQuery(filters=filters), into=list[TaskGlance])
+
+    # Last in the class: below it, `list` would mean this method in annotations.
     async def list(self, *, filters: TaskFilters | Mapping[str, Any] | None = None) -> list[Task]:
         """The tasks that match, of all services and in all states, in no order.
 

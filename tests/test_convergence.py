@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swarmkit.convergence import Failures, follow, judge
+from swarmkit.convergence import Failures, Limits, judge
 from swarmkit.errors import (
     EngineError,
     EngineUnreachable,
@@ -22,12 +24,12 @@ from swarmkit.errors import (
     TasksFailing,
     UpdatePaused,
 )
-from swarmkit.models.node import Node, NodeSpec
+from swarmkit.models.rollout import NodeGlance, NodeSpecGlance, TaskGlance
 from swarmkit.models.service import Service
-from swarmkit.models.task import Task
+from swarmkit.rollouts import Sources, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from swarmkit.models.rollout import Progress, Rollout
 
@@ -66,11 +68,12 @@ def a_task(
     node: str | None = "n1",
     error: str = "",
     run: int | None = None,
-) -> Task:
+) -> TaskGlance:
     answer: dict[str, Any] = {
         "ID": name,
         "Version": {"Index": 1},
         "Spec": {},
+        "ServiceID": "s1",
         "Slot": slot,
         "NodeID": node,
         "DesiredState": wanted,
@@ -78,12 +81,12 @@ def a_task(
     }
     if run is not None:
         answer["JobIteration"] = {"Index": run}
-    return Task.from_wire(json.dumps(answer))
+    return TaskGlance.from_wire(json.dumps(answer))
 
 
-def nodes(**states: str) -> list[Node]:
+def nodes(**states: str) -> list[NodeGlance]:
     return [
-        Node.from_wire(json.dumps({"ID": name, "Version": {}, "Spec": {}, "Status": {"State": state}}))
+        NodeGlance.from_wire(json.dumps({"ID": name, "Version": {}, "Spec": {}, "Status": {"State": state}}))
         for name, state in states.items()
     ]
 
@@ -91,7 +94,7 @@ def nodes(**states: str) -> list[Node]:
 TWO = nodes(n1="ready", n2="ready", n3="down")
 
 
-def judged(service: Service, *tasks: Task) -> tuple[str, int, int]:
+def judged(service: Service, *tasks: TaskGlance) -> tuple[str, int, int]:
     progress = judge(service, tasks, TWO)
     return progress.phase, progress.arrived, progress.wanted
 
@@ -133,7 +136,7 @@ def judged(service: Service, *tasks: Task) -> tuple[str, int, int]:
     ],
 )
 def test_a_replicated_service_has_arrived_when_every_slot_runs(
-    mode: Any, tasks: list[Task], expected: tuple[str, int, int]
+    mode: Any, tasks: list[TaskGlance], expected: tuple[str, int, int]
 ) -> None:
     assert expected == judged(a_service(mode), *tasks)
     assert expected == judged(a_service(mode), *reversed(tasks))
@@ -178,7 +181,7 @@ def test_progress_says_where_each_slot_is() -> None:
     ],
 )
 def test_a_global_service_has_arrived_when_it_runs_on_every_node_with_a_task(
-    tasks: list[Task], expected: tuple[str, int, int]
+    tasks: list[TaskGlance], expected: tuple[str, int, int]
 ) -> None:
     assert expected == judged(a_service(GLOBAL), *tasks)
 
@@ -196,7 +199,7 @@ def test_the_seats_of_a_global_service_are_its_nodes() -> None:
 # --- the judge: jobs -------------------------------------------------------------------------------------------------
 
 
-def done(name: str, slot: int | None = 1, **keys: Any) -> Task:
+def done(name: str, slot: int | None = 1, **keys: Any) -> TaskGlance:
     return a_task(name, "complete", slot=slot, wanted="complete", **keys)
 
 
@@ -221,7 +224,7 @@ def done(name: str, slot: int | None = 1, **keys: Any) -> Task:
     ],
 )
 def test_a_replicated_job_has_arrived_when_as_many_tasks_are_complete_as_asked_for(
-    mode: Any, tasks: list[Task], expected: tuple[str, int, int]
+    mode: Any, tasks: list[TaskGlance], expected: tuple[str, int, int]
 ) -> None:
     assert expected == judged(a_service(mode), *tasks)
     assert expected == judged(a_service(mode), *reversed(tasks))
@@ -236,7 +239,7 @@ def test_a_replicated_job_has_arrived_when_as_many_tasks_are_complete_as_asked_f
     ],
 )
 def test_a_global_job_has_arrived_when_it_is_complete_on_every_node(
-    tasks: list[Task], expected: tuple[str, int, int]
+    tasks: list[TaskGlance], expected: tuple[str, int, int]
 ) -> None:
     assert expected == judged(a_service(GLOBAL_JOB), *tasks)
 
@@ -253,7 +256,7 @@ def test_a_global_job_has_arrived_when_it_is_complete_on_every_node(
     ],
 )
 def test_tasks_of_a_job_s_earlier_runs_do_not_count(
-    run: int | None, tasks: list[Task], expected: tuple[str, int, int]
+    run: int | None, tasks: list[TaskGlance], expected: tuple[str, int, int]
 ) -> None:
     assert expected == judged(a_service(a_job(), run=run), *tasks)
 
@@ -297,7 +300,7 @@ def test_a_rollback_by_hand_still_has_to_arrive() -> None:
 
 def failed(
     number: int, slot: int | None = 1, state: str = "failed", error: str = "exit 1", node: str = "n1"
-) -> list[Task]:
+) -> list[TaskGlance]:
     return [
         a_task(f"f{slot}-{node}-{one}", state, slot=slot, wanted="shutdown", error=error, node=node)
         for one in range(number)
@@ -317,7 +320,7 @@ def failed(
         (a_job(), failed(5), "failing"),
     ],
 )
-def test_a_slot_whose_tasks_fail_five_times_is_failing(mode: Any, tasks: list[Task], phase: str) -> None:
+def test_a_slot_whose_tasks_fail_five_times_is_failing(mode: Any, tasks: list[TaskGlance], phase: str) -> None:
     service = a_service(mode)
     failures = Failures()
     failures.count(service, tasks)
@@ -338,7 +341,8 @@ def test_a_node_whose_task_has_ended_is_missed_in_a_global_service() -> None:
     gone = a_task("c", "failed", slot=None, node="n3", wanted="shutdown")  # that node is down
     assert judged(a_service(GLOBAL), a_task("a", slot=None), gone) == ("converged", 1, 1)
     drained = [
-        node.model_copy(update={"spec": NodeSpec(availability="drain")}) if node.id == "n2" else node for node in TWO
+        node.model_copy(update={"spec": NodeSpecGlance(availability="drain")}) if node.id == "n2" else node
+        for node in TWO
     ]
     assert judge(a_service(GLOBAL), [a_task("a", slot=None), dead], drained).phase == "converged"
 
@@ -404,7 +408,7 @@ ON_FAILURE = {"TaskTemplate": {"RestartPolicy": {"Condition": "on-failure"}}}
     ],
 )
 def test_a_task_that_ended_and_that_nothing_replaces_is_a_failure(
-    mode: Any, spec: dict[str, Any], tasks: list[Task], phase: str
+    mode: Any, spec: dict[str, Any], tasks: list[TaskGlance], phase: str
 ) -> None:
     run = 0 if mode in (a_job(1), a_job(2)) else None
     progress = judge(a_service(mode, spec=spec, run=run), tasks, TWO)
@@ -423,7 +427,7 @@ def test_nothing_is_missed_while_the_manager_still_makes_tasks(status: str) -> N
 
 def test_a_node_that_takes_no_tasks_any_more_is_not_missed() -> None:
     drained = nodes(n1="ready", n2="ready")
-    drained[1].spec = NodeSpec(availability="drain")
+    drained[1].spec = NodeSpecGlance(availability="drain")
     old = a_task("old", "failed", slot=None, node="n2", wanted="shutdown")
     for tasks in ([a_task("a", "starting", slot=None), old], [a_task("a", "starting", slot=None)]):
         assert judge(a_service(GLOBAL, spec=NEVER), tasks, drained).phase == "updating"
@@ -491,9 +495,9 @@ class Moment:
     """How the world is from a time on."""
 
     since: float
-    tasks: Sequence[Task]
+    tasks: Sequence[TaskGlance]
     service: Service | Exception = field(default_factory=a_service)
-    outdated: Sequence[Task] = ()
+    outdated: Sequence[TaskGlance] = ()
 
 
 class World:
@@ -508,21 +512,34 @@ class World:
         passed = self.clock.time - self._began
         return [moment for moment in self._moments if moment.since <= passed + 1e-6][-1]
 
-    async def service(self) -> Service:
+    async def find(self) -> Sequence[Service]:
+        """All services that there are, and the failure of asking for one that is not."""
         service = self._now().service
         if isinstance(service, Exception):
             raise service
-        return service
+        return [service]
 
-    async def tasks(self, service_id: str, *, up_to_date: bool) -> Sequence[Task]:
+    async def services(self, ids: Collection[str]) -> Sequence[Service]:
+        try:
+            return [service for service in await self.find() if service.id in ids]
+        except NotFound:
+            return []
+
+    async def tasks(self, services: Collection[str], *, up_to_date: bool) -> Sequence[TaskGlance]:
+        if {service.id for service in await self.services(services)} != set(services):
+            raise GONE
         now = self._now()
         return now.tasks if up_to_date else [*now.tasks, *now.outdated]
 
-    async def nodes(self) -> Sequence[Node]:
+    async def nodes(self) -> Sequence[NodeGlance]:
         return TWO
 
+    def watch(self, timeout: float | None = None, **limits: Any) -> Watch:
+        sources = Sources(self.find, self.services, self.tasks, self.nodes, self.clock, lambda _: nullcontext())
+        return Watch(sources, timeout=timeout, limits=Limits(**limits))
+
     async def follow(self, timeout: float | None = None) -> Rollout:
-        return await follow(self.service, self.tasks, self.nodes, self.clock, timeout=timeout)
+        return await self.watch(timeout).rollout()
 
     async def failure(self, kind: type[RolloutFailed], timeout: float | None = None) -> Progress:
         """Where the rollout was when it failed in this way, and in no other."""
@@ -590,9 +607,9 @@ async def test_an_update_that_went_on_in_spite_of_failures_is_watched() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "tasks"), [(a_job(), [done("a")]), (GLOBAL_JOB, [done("a", None)]), (a_job(0), list[Task]())]
+    ("mode", "tasks"), [(a_job(), [done("a")]), (GLOBAL_JOB, [done("a", None)]), (a_job(0), list[TaskGlance]())]
 )
-async def test_a_job_has_arrived_when_it_is_complete(mode: Any, tasks: list[Task]) -> None:
+async def test_a_job_has_arrived_when_it_is_complete(mode: Any, tasks: list[TaskGlance]) -> None:
     world = World(Moment(0, tasks, a_service(mode)))
 
     assert 0 == (await world.follow()).seconds
@@ -608,12 +625,12 @@ async def test_a_service_scaled_to_nought_arrives() -> None:
     "relapse",
     [
         STARTING,
-        list[Task](),
+        list[TaskGlance](),
         [a_task("a", "failed", wanted="shutdown"), a_task("b", "ready", wanted="ready")],
         [a_task("a", node="n3")],
     ],
 )
-async def test_a_relapse_starts_the_watch_anew(relapse: list[Task]) -> None:
+async def test_a_relapse_starts_the_watch_anew(relapse: list[TaskGlance]) -> None:
     world = World(Moment(0, UP), Moment(4, relapse), Moment(6, [a_task("b")]))
 
     assert close(6 + 5) == (await world.follow()).seconds
@@ -696,9 +713,241 @@ async def test_another_change_ends_the_wait(other: Service) -> None:
 
 
 async def test_what_the_manager_itself_writes_is_no_other_change() -> None:
-    world = World(Moment(0, UP, a_service(index=7)), Moment(2, UP, a_service(index=9, status="updating", Endpoint={})))
+    world = World(Moment(0, UP, a_service(index=7)), Moment(2, UP, a_service(index=9, Endpoint={})))
 
     assert close(5) == (await world.follow()).seconds
+
+
+async def test_while_the_manager_still_watches_its_update_it_may_be_rolled_back() -> None:
+    busy, done_with = a_service(status="updating"), a_service(status="completed")
+    back = a_service(status="rollback_completed", message="went back")
+
+    assert close(5.5) == (await World(Moment(0, UP, busy), Moment(5.5, UP, done_with)).follow()).seconds
+    assert "went back" == (await World(Moment(0, UP, busy), Moment(6, UP, back)).failure(RolledBack)).message
+    # With a delay between two batches it waits that long after the last one as well, which nobody else needs to.
+    assert close(5 + 2) == (await World(Moment(0, UP, busy)).follow()).seconds
+
+
+# --- the limits ------------------------------------------------------------------------------------------------------
+
+STUCK = [a_task("a", "pending", node=None, error="no suitable node (1 node not available)")]
+
+
+async def test_a_task_that_no_node_takes_ends_the_wait_after_a_while() -> None:
+    world = World(Moment(0, STARTING), Moment(2, STUCK))
+    progress = await world.failure(TasksFailing)
+
+    assert close(2 + 60) == world.passed
+    assert "no node has taken a task for 60 s: no suitable node (1 node not available)" == progress.message
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        [a_task("b", "pending", node=None, error="no suitable node")],  # another task: the manager tries anew
+        [a_task("a", "pending", node=None)],
+        [a_task("a", "preparing")],
+        UP,
+    ],
+)
+async def test_a_task_that_a_node_takes_after_all_ends_nothing(tasks: list[TaskGlance]) -> None:
+    world = World(Moment(0, STUCK), Moment(50, tasks), Moment(100, UP))
+
+    assert "converged" == (await world.follow()).progress.phase
+
+
+async def test_how_long_a_task_may_wait_for_a_node_is_for_the_caller_to_say() -> None:
+    with pytest.raises(TasksFailing, match="for 3 s"):
+        await World(Moment(0, STUCK)).watch(pending=3).rollout()
+    patient = World(Moment(0, STUCK), Moment(3600, UP))
+    assert close(3600 + 5) == (await patient.watch(pending=None).rollout()).seconds
+
+
+async def test_a_global_service_that_gets_no_tasks_ends_the_wait_after_a_while() -> None:
+    world = World(Moment(0, [], a_service(GLOBAL)))
+
+    assert "no node has taken a task for 60 s: waiting for tasks" == (await world.failure(TasksFailing)).message
+
+
+async def test_a_service_that_goes_back_to_what_no_node_takes_ends_the_wait_too() -> None:
+    back = a_service(status="rollback_started", message="going back")
+    world = World(Moment(0, STUCK, back))
+
+    assert "no node has taken a task" in (await world.failure(TasksFailing)).message
+
+
+async def test_how_often_tasks_may_fail_is_for_the_caller_to_say() -> None:
+    world = World(Moment(0, STARTING), Moment(1, [*failed(2), *STARTING]), Moment(9, [*failed(7), *STARTING]))
+    with pytest.raises(TasksFailing, match="failed 2 times"):
+        await world.watch(failures=2).rollout()
+    world = World(Moment(0, STARTING), Moment(1, [*failed(7), *STARTING]), Moment(9, [*failed(7), *UP]))
+    assert close(9 + 5) == (await world.watch(failures=8).rollout()).seconds
+
+
+# --- watching --------------------------------------------------------------------------------------------------------
+
+
+async def seen(watch: Watch) -> list[str]:
+    """The phases that a watch shows, up to its end."""
+    phases: list[str] = []
+    with suppress(RolloutFailed):
+        phases.extend([f"{step.service_name} {step.phase} {step.arrived}" async for step in watch])
+    return phases
+
+
+async def test_a_watch_shows_what_changes_and_nothing_twice() -> None:
+    world = World(Moment(0, STARTING), Moment(3, UP))
+    steps: list[tuple[float, str, int]] = []
+    async with world.watch() as watch:
+        steps.extend([(world.passed, progress.phase, progress.arrived) async for progress in watch])
+
+    assert [(0, "updating", 0), (close(3), "verifying", 1), (close(8), "converged", 1)] == steps
+    with pytest.raises(StopAsyncIteration):
+        await anext(watch)
+
+
+async def test_a_watch_shows_a_failure_before_it_raises_it() -> None:
+    paused = a_service(status="paused", message="enough")
+    watch = World(Moment(0, STARTING), Moment(1, STARTING, paused)).watch()
+    assert ["updating", "paused"] == [(await anext(watch)).phase for _ in range(2)]
+    for _ in range(2):
+        with pytest.raises(UpdatePaused, match="enough"):
+            await anext(watch)
+
+
+async def test_a_watch_can_be_left_and_taken_up_again() -> None:
+    world = World(Moment(0, STARTING), Moment(3, UP))
+    watch = world.watch()
+    async for progress in watch:
+        assert "updating" == progress.phase
+        break
+    assert "converged" == (await watch.rollout()).progress.phase
+
+
+async def test_what_a_user_raises_comes_out_as_it_is() -> None:
+    with pytest.raises(LookupError, match="mine"):
+        async with World(Moment(0, UP)).watch() as watch:
+            async for _ in watch:
+                raise LookupError("mine")
+
+
+# --- several services ------------------------------------------------------------------------------------------------
+
+
+class Fleet(World):
+    """A manager that has several services, each with a story of its own, and counts what it is asked."""
+
+    def __init__(self, **stories: World) -> None:
+        super().__init__()
+        self._stories = stories
+        self.asked: list[tuple[str, float]] = []
+        for story in stories.values():
+            story.clock = self.clock
+
+    def _ask(self, what: str) -> None:
+        self.asked.append((what, self.passed))
+
+    async def find(self) -> Sequence[Service]:
+        self._ask("find")
+        return await self._present(self._stories)
+
+    async def _present(self, names: Collection[str]) -> list[Service]:
+        present: list[Service] = []
+        for name in names:
+            with suppress(NotFound):
+                [service] = await self._stories[name].find()
+                service = service.model_copy(deep=True)
+                service.id = service.spec.name = name
+                present.append(service)
+        return present
+
+    async def services(self, ids: Collection[str]) -> Sequence[Service]:
+        self._ask("services")
+        return await self._present(ids)
+
+    async def tasks(self, services: Collection[str], *, up_to_date: bool) -> Sequence[TaskGlance]:
+        self._ask("tasks")
+        if len(await self._present(services)) != len(services):
+            raise GONE
+        return [
+            task.model_copy(update={"service_id": name})
+            for name in services
+            for task in await self._stories[name].tasks(["s1"], up_to_date=up_to_date)
+        ]
+
+    async def nodes(self) -> Sequence[NodeGlance]:
+        self._ask("nodes")
+        return TWO
+
+
+async def test_several_services_have_arrived_when_the_last_has() -> None:
+    fleet = Fleet(
+        quick=World(Moment(0, UP, a_service(status="completed"))),
+        slow=World(Moment(0, STARTING), Moment(4, UP)),
+        job=World(Moment(0, [], a_service(a_job())), Moment(2, [done("a")], a_service(a_job()))),
+    )
+    rollout = await fleet.watch().rollout()
+
+    assert ["quick", "slow", "job"] == [progress.service_name for progress in rollout.services]
+    assert {"converged"} == {progress.phase for progress in rollout.services}
+    assert close(4 + 5) == rollout.seconds
+    with pytest.raises(ValueError, match="3 services"):
+        rollout.progress  # noqa: B018 -- reading it is what raises
+
+
+async def test_a_watch_of_several_services_tells_of_each_what_is_new_there() -> None:
+    fleet = Fleet(one=World(Moment(0, STARTING), Moment(1, UP)), other=World(Moment(0, UP)))
+
+    assert [
+        "one updating 0",
+        "other verifying 1",
+        "one verifying 1",
+        "other converged 1",
+        "one converged 1",
+    ] == await seen(fleet.watch())
+
+
+async def test_the_first_of_several_services_that_fails_ends_the_wait() -> None:
+    fleet = Fleet(
+        fine=World(Moment(0, UP)),
+        bad=World(Moment(0, STARTING), Moment(2, STARTING, a_service(status="paused", message="enough"))),
+        slow=World(Moment(0, STARTING)),
+    )
+    with pytest.raises(UpdatePaused, match="service bad: paused") as caught:
+        await fleet.watch().rollout()
+
+    others = {other.service_name: other.phase for other in caught.value.others}
+    assert {"fine": "verifying", "slow": "updating"} == others
+
+
+async def test_one_of_several_services_that_is_removed_is_named() -> None:
+    fleet = Fleet(stays=World(Moment(0, UP)), goes=World(Moment(0, UP), Moment(2, [], GONE)))
+    with pytest.raises(ServiceRemoved, match="service goes: failing"):
+        await fleet.watch().rollout()
+    assert close(2) == fleet.passed
+
+
+async def test_what_has_arrived_is_not_looked_at_again() -> None:
+    fleet = Fleet(
+        quick=World(Moment(0, UP, a_service(status="completed")), Moment(1, [], GONE)),
+        slow=World(Moment(0, STARTING), Moment(4, UP)),
+    )
+    assert close(4 + 5) == (await fleet.watch().rollout()).seconds
+
+
+async def test_fifty_services_cost_as_many_requests_as_one_and_fewer_than_dockers_program_makes() -> None:
+    one, fifty = (
+        Fleet(**{f"s{number}": World(Moment(0, STARTING), Moment(10, UP)) for number in range(count)})
+        for count in (1, 50)
+    )
+    for fleet in (one, fifty):
+        assert close(10 + 5) == (await fleet.watch().rollout()).seconds
+
+    assert len(one.asked) == len(fifty.asked)
+    # Docker's own program asks 3 things 5 times a second.
+    assert len(one.asked) < 15 * (3 * 5) * 0.7
+    looks = [when for what, when in one.asked if what == "tasks" and when < 10]
+    assert max(later - earlier for earlier, later in pairwise(looks)) < 0.2
 
 
 async def test_a_service_that_is_removed_ends_the_wait() -> None:
