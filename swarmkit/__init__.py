@@ -204,6 +204,8 @@ if TYPE_CHECKING:
         VolumeAttachment,
     )
     from .nodes import Nodes
+    from .patch import Applied, Change, Diff
+    from .rollouts import Watch
     from .services import Services
     from .tasks import Tasks
     from .versions import ApiVersion
@@ -260,6 +262,8 @@ _HOMES = {
         "PortStatus Reservations Resources RestartPolicy SpreadOver Task TaskStatus TaskTemplate VolumeAttachment"
     ),
     "nodes": "Nodes",
+    "patch": "Applied Change Diff",
+    "rollouts": "Watch",
     "services": "Services",
     "tasks": "Tasks",
     "versions": "ApiVersion",
@@ -273,9 +277,11 @@ __all__ = [
     "AlreadyInSwarm",
     "ApiVersion",
     "AppArmorOpts",
+    "Applied",
     "BadRequest",
     "BindOptions",
     "CAConfig",
+    "Change",
     "ClientClosed",
     "ClusterInfo",
     "ClusterOptions",
@@ -293,6 +299,7 @@ __all__ = [
     "CredentialSpec",
     "CredentialsError",
     "DNSConfig",
+    "Diff",
     "DiscreteGenericResource",
     "DispatcherConfig",
     "DistributionInspect",
@@ -455,6 +462,7 @@ __all__ = [
     "UpdateStatus",
     "VolumeAttachment",
     "VolumeOptions",
+    "Watch",
     "WireModel",
     "cpus",
     "parse_bytes",

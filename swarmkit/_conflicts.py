@@ -32,6 +32,7 @@ class Versioned(Protocol):
 
 V = TypeVar("V", bound=Versioned)
 R = TypeVar("R")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,27 @@ class Write(Generic[V, R]):
     """Sends it. Being based on a version it takes effect once at most, however often it is sent."""
     landed: Callable[[V], R | None]
     """What sending it would have given, if the object as it is now shows that it took effect."""
+
+    @classmethod
+    def of_nothing(cls, result: R) -> Write[V, R]:
+        """No change at all, with this as what it gives."""
+
+        async def send() -> R:
+            return result
+
+        return cls(send, lambda _: result)
+
+    def giving(self, make: Callable[[R], S]) -> Write[V, S]:
+        """The same change, which gives something made of what it gives."""
+
+        async def send() -> S:
+            return make(await self.send())
+
+        def landed(now: V) -> S | None:
+            result = self.landed(now)
+            return None if result is None else make(result)
+
+        return Write(send, landed)
 
 
 class Conflicts:

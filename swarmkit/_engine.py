@@ -264,6 +264,14 @@ class Engine:
         answer = await self._within_deadline(request, self._open)
         return ByteStream(self, self._current_loop(), answer, request)
 
+    async def check(self, method: str, path: str, body: WireModel) -> None:
+        """Raise what sending this would raise before anything is sent.
+
+        Raises:
+            UnsupportedFeature: the API version in use lacks part of it.
+        """
+        await self._within_deadline(_Request(method, path, body=body), self._version)
+
     async def aclose(self) -> None:
         """Close the connections. Calls under way fail with ClientClosed."""
         self.is_closed = True
@@ -405,14 +413,7 @@ class Engine:
             request.attempts += 1
             request.attempt = Attempt(sent=0)
             try:
-                endpoint = await self.endpoint(request.deadline)
-                if endpoint.version < request.since:
-                    raise features.too_old(request.path, request.since, endpoint)
-                if endpoint.maximum is None and features.depend_on_engine((request.query, request.body)):
-                    await self._ping(request.deadline)
-                    endpoint = await self.endpoint(request.deadline)
-                version = features.check((request.query, request.body), endpoint)
-                return await self._send(request, version)
+                return await self._send(request, await self._version(request))
             except SwarmkitError as error:
                 if not self._may_go_again(request, error):
                     raise
@@ -423,6 +424,16 @@ class Engine:
                 raise self._too_late(request)
             if self.timeout is not None and self.clock.now() - began >= self.timeout:
                 raise request.failure  # the deadline's own time stands still where the clock's is virtual
+
+    async def _version(self, request: _Request) -> ApiVersion:
+        """The API version to send it in, which has all that it asks for."""
+        endpoint = await self.endpoint(request.deadline)
+        if endpoint.version < request.since:
+            raise features.too_old(request.path, request.since, endpoint)
+        if endpoint.maximum is None and features.depend_on_engine((request.query, request.body)):
+            await self._ping(request.deadline)
+            endpoint = await self.endpoint(request.deadline)
+        return features.check((request.query, request.body), endpoint)
 
     def _may_go_again(self, request: _Request, error: SwarmkitError) -> bool:
         """Nothing was taken of it, or it only asks; and this engine has answered before, so it may come back."""

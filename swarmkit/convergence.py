@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from .errors import RolledBack, RolloutFailed, ServiceRemoved, Superseded, TasksFailing, UpdatePaused
-from .models.rollout import NodeGlance, Phase, Progress, SlotProgress, TaskGlance
+from .models._glance import NodeGlance, TaskGlance
+from .models.rollout import Phase, Progress, SlotProgress
 from .models.service import Service, ServiceMode
 from .models.task import RestartPolicy
 
@@ -33,6 +34,7 @@ _ORDER: Final = {
 _RUNNING: Final = _ORDER["running"]
 FAILED: Final = ("failed", "rejected")
 _ENDED: Final = ("complete", *FAILED)
+OVER: Final = (*_ENDED, "shutdown", "remove", "orphaned")
 _BUSY: Final = ("updating", "rollback_started")
 _FAILURES_BY_PHASE: Final[dict[Phase, type[RolloutFailed]]] = {
     "paused": UpdatePaused,

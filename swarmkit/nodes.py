@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ._engine import Engine
+from .models._glance import NodeGlance
 from .models.node import Node
-from .models.rollout import NodeGlance
 
 
 class Nodes:

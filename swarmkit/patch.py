@@ -5,9 +5,11 @@ Pure. Works on any wire model; knows no one of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any, NamedTuple, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 from .models._wire import WireModel
 
@@ -63,37 +65,78 @@ class Change(NamedTuple):
     """One place where two specs differ."""
 
     path: str
-    """Where, in Docker's keys."""
+    """Where, in Docker's keys: `TaskTemplate.ContainerSpec.Image`."""
     before: object
     after: object
 
     def __repr__(self) -> str:
         return f"Change({self.path!r})"  # the values may be secrets
 
+    def __str__(self) -> str:
+        secret = not _MAY_BE_SECRET.isdisjoint(re.split(r"[.\[]", self.path))
+        if secret or not isinstance(self.before, _SHOWN) or not isinstance(self.after, _SHOWN):
+            return f"{self.path}: {'added' if self.before is None else 'removed' if self.after is None else 'changed'}"
+        return f"{self.path}: {self.before!r} -> {self.after!r}"
+
+
+_MAY_BE_SECRET: Final = frozenset(("Env", "Options", "DriverOpts", "Data"))
+_SHOWN: Final = (str, int, float, type(None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diff:
+    """What a change of a service would change; false where that is nothing."""
+
+    changes: tuple[Change, ...]
+    """Every place in the spec that would be another."""
+    replaces_tasks: bool
+    """Whether the manager would replace all tasks; those of a job run again."""
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.changes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What it took to make a service what was asked for."""
+
+    id: str
+    """Id of the service."""
+    outcome: Literal["created", "updated", "unchanged"]
+    """What was done."""
+    changes: tuple[Change, ...] = ()
+    """Every place in the spec that was not as asked for, where it was updated."""
+    warnings: tuple[str, ...] = ()
+    """Remarks of the engine, or of this package."""
+
 
 def diff(before: WireModel | None, after: WireModel | None) -> tuple[Change, ...]:
     """Every place where what two models say differs, down to the leaves. Absent, null and None are the same."""
-    return tuple(_differences("", _plain(before), _plain(after)))
+    return tuple(differences(_plain(before), _plain(after)))
 
 
 def _plain(value: object) -> object:
     return value.model_dump(mode="json", by_alias=True, exclude_none=True) if isinstance(value, WireModel) else value
 
 
-def _differences(path: str, before: object, after: object) -> Iterator[Change]:
+def differences(before: object, after: object, path: str = "") -> Iterator[Change]:
+    """Every place where two JSON values differ, down to the leaves. Absent and None are the same."""
     if before == after:
         return
     if isinstance(before, dict | None) and isinstance(after, dict | None) and (before or after):
         old, new = cast("dict[str, object]", before or {}), cast("dict[str, object]", after or {})
         for key in old | new:
-            yield from _differences(f"{path}.{key}" if path else key, old.get(key), new.get(key))
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
     elif isinstance(before, list | None) and isinstance(after, list | None):
         olds, news = cast("list[object]", before or []), cast("list[object]", after or [])
         for index in range(max(len(olds), len(news))):
-            yield from _differences(
-                f"{path}[{index}]",
+            yield from differences(
                 olds[index] if index < len(olds) else None,
                 news[index] if index < len(news) else None,
+                f"{path}[{index}]",
             )
     else:
         yield Change(path, before, after)

@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import Final, NamedTuple, Protocol, Self
 
 from ._engine import Clock
-from .convergence import FAILED, Course, Limits
+from .convergence import FAILED, OVER, Course, Limits
 from .errors import NotFound, RolledBack, RolloutFailed, RolloutTimeout, SwarmkitError, UpdatePaused
+from .models._glance import NodeGlance, TaskGlance
 from .models._wire import UNSET, Unset
-from .models.rollout import NodeGlance, Progress, Rollout, TaskGlance
+from .models.rollout import Progress, Rollout
 from .models.service import Service
 
 _INTERVAL: Final = 0.125
@@ -203,3 +204,29 @@ class Watch:
             return ()  # that it failed is known, and why is a courtesy
         recent = (task for task in tasks if since is None or (task.created_at is not None and task.created_at >= since))
         return tuple(dict.fromkeys(task.error for task in recent if task.state in FAILED and task.error))
+
+
+async def until_gone(
+    service: Service, read: Callable[[], Awaitable[Sequence[TaskGlance]]], clock: Clock, *, timeout: float | None
+) -> None:
+    """Wait until no task of a removed service runs any more, or may yet.
+
+    Raises:
+        RolloutTimeout: one still does.
+    """
+    began = clock.now()
+    while left := [task for task in await read() if task.service_id == service.id and task.state not in OVER]:
+        if timeout is not None and clock.now() - began >= timeout:
+            nodes = ", ".join(sorted({task.node_id for task in left if task.node_id}))
+            where = f" on {nodes}" if nodes else ""
+            raise RolloutTimeout(
+                Progress(
+                    service_id=service.id,
+                    service_name=service.name,
+                    phase="updating",
+                    wanted=0,
+                    arrived=len(left),
+                    message=f"the service is removed, its tasks{where} are not gone yet",
+                )
+            )
+        await clock.sleep(_INTERVAL)

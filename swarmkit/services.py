@@ -6,24 +6,31 @@ Owns: what a change to a service is made of. Must not know: HTTP, or how an imag
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, cast, overload
+from typing import Any, Final, Literal, cast, overload
 
-from . import auth, patch, refusals
-from ._conflicts import Conflicts, Write, write_once
+from . import auth, canonical, patch, refusals
+from ._conflicts import Conflicts, R, Write, write_once
 from ._engine import ByteStream, Engine, reference
 from .auth import RegistryAuthOption
 from .convergence import Limits
-from .errors import InvalidSpec, OutOfSequence, Problem, SwarmkitError
+from .errors import InvalidReference, InvalidSpec, NameConflict, NotFound, OutOfSequence, Problem, SwarmkitError
 from .logs import LogStream, Since, since_parameter
 from .models._wire import UNSET, Unset
 from .models.common import ObjectVersion
 from .models.endpoint import EndpointSpec
-from .models.filters import LogsQuery, ServiceFilters, ServiceInspectQuery, ServiceListQuery, ServiceUpdateQuery
-from .models.network import NetworkAttachmentConfig
+from .models.filters import (
+    LogsQuery,
+    NetworkInspectQuery,
+    ServiceFilters,
+    ServiceInspectQuery,
+    ServiceListQuery,
+    ServiceUpdateQuery,
+)
+from .models.network import Network, NetworkAttachmentConfig
 from .models.rollout import Rollout
 from .models.service import (
     Mode,
@@ -38,11 +45,13 @@ from .models.service import (
 )
 from .models.task import Task, TaskTemplate
 from .nodes import Nodes
-from .rollouts import Sources, Watch
+from .patch import Applied, Diff
+from .rollouts import Sources, Watch, until_gone
 from .tasks import Tasks
 
 Networks = Sequence[str | NetworkAttachmentConfig]
 """Networks by name or id, or with what the attachment needs."""
+_TRIES: Final = 3
 
 
 class Services:
@@ -381,17 +390,94 @@ class Services:
 
         return await self._until_it_lands(service, prepare)
 
-    async def remove(self, service: str) -> None:
-        """Remove a service. Its tasks are shut down after that.
+    async def force_update(self, service: str, *, registry_auth: RegistryAuthOption | Unset = UNSET) -> ServiceUpdated:
+        """Replace all tasks by new ones of the same spec, as the update config says.
 
-        DELETE /services/{id}, API 1.24.
+        POST /services/{id}/update, API 1.25.
 
         Raises:
             NotFound: there is no such service.
+            OutOfSequence: others were faster all the time.
+            OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
+        """
+
+        def count(spec: ServiceSpec) -> None:
+            template = spec.task_template = spec.task_template or TaskTemplate()
+            template.force_update = (template.force_update or 0) + 1
+
+        return await self._change(service, count, registry_auth=registry_auth)
+
+    async def apply(self, spec: ServiceSpec, *, registry_auth: RegistryAuthOption | Unset = UNSET) -> Applied:
+        """Make the service of this name what the spec says: create it, update it, or leave it alone if it is that.
+
+        Returns which, and what was different. What the spec does not say goes back to the engine's default, as in
+        `replace`. A default that is said or left out, an order that does not count, and a digest that the live image's
+        tag was pinned to are no difference; the digest, and the counter of `force_update`, are kept. Safe to run again
+        and several times at once. Credentials are kept as in `update`.
+
+        GET /services, POST /services/create or /services/{id}/update, API 1.25.
+
+        Raises:
+            InvalidSpec: it has no name, or the engine would accept it and do something else.
+            UnsupportedFeature: the API version in use lacks part of it.
+            Unimplemented: the mode is of another kind: engines cannot change that.
+            OutOfSequence: others were faster all the time.
+            OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
+        """
+        if not spec.name:
+            raise InvalidSpec([Problem("Name", "must be given: it says which service is meant")])
+        wanted, name, tries = spec.model_copy(deep=True), spec.name, _TRIES
+        with self._engine.one_deadline():
+            while True:
+                try:
+                    if present := await self.list(name=name):
+                        return await self._apply_to(present[0].id, wanted, registry_auth)
+                    created = await self.create(wanted, registry_auth=registry_auth)
+                    return Applied(id=created.id, outcome="created", warnings=tuple(created.warnings))
+                except (NotFound, NameConflict):
+                    # Another one may have removed or created it in between.
+                    tries -= 1
+                    if not tries:
+                        raise
+
+    async def preview(self, service: str, change: Callable[[ServiceSpec], ServiceSpec | None]) -> Diff:
+        """What `edit` with this function would change, and whether that replaces tasks. Nothing is changed.
+
+        GET /services/{id}, API 1.24.
+
+        Raises:
+            InvalidSpec: the engine would accept a changed value and do something else.
+            UnsupportedFeature: the API version in use lacks part of the whole spec, which it would then destroy.
+            NotFound: there is no such service.
+        """
+        live = await self.inspect(service)
+        spec = _changed(live.spec, change)
+        await self._refuse(spec, live.spec)
+        await self._engine.check("POST", f"/services/{live.id}/update", spec)
+        changes = patch.diff(live.spec, spec)
+        is_job = live.spec.mode is not None and live.spec.mode.is_job
+        return Diff(changes=changes, replaces_tasks=canonical.replaces_tasks(changes, is_job=is_job))
+
+    async def remove(self, service: str, *, wait: bool = False, timeout: float | None = 60.0) -> None:
+        """Remove a service. Its tasks are shut down after that; with `wait` it returns when none runs any more.
+
+        That takes up to the stop grace period of its containers, and for ever on a node that is down; `timeout` is in
+        seconds, None for no limit.
+
+        DELETE /services/{id}, API 1.24; with `wait` also GET /services/{id} and /tasks.
+
+        Raises:
+            NotFound: there is no such service.
+            RolloutTimeout: with `wait`: the service is removed, and tasks of it still run.
             InvalidReference: not an id or name.
             OutcomeUnknown: it was sent and the answer lost.
         """
-        await self._engine.call("DELETE", f"/services/{_id(service)}")
+        if not wait:
+            await self._engine.call("DELETE", f"/services/{_id(service)}")
+            return
+        found = await self.inspect(service)
+        await self._engine.call("DELETE", f"/services/{found.id}")
+        await until_gone(found, lambda: self._tasks.glance_at_removed(found), self._engine.clock, timeout=timeout)
 
     def watch(
         self, *services: str, timeout: float | None = None, failures: int = 5, pending: float | None = 60.0
@@ -438,9 +524,13 @@ class Services:
         if not services:
             raise ValueError("name a service to wait for")
         asked_for = [_id(service) for service in services]
+
+        def by_id(ids: Collection[str]) -> Awaitable[Sequence[Service]]:
+            return self.list(filters={"id": [*ids], "runtime": ["container", "plugin"]})
+
         sources = Sources(
             find=lambda: self._find(asked_for),
-            services=lambda ids: self.list(filters={"id": [*ids], "runtime": ["container", "plugin"]}),
+            services=by_id,
             tasks=self._tasks.glance,
             nodes=self._nodes.glance,
             clock=self._engine.clock,
@@ -472,13 +562,7 @@ class Services:
         """Read, change, refuse, post; again on a conflict, unless the change is based on a certain version."""
 
         async def prepare(live: Service) -> Write[Service, ServiceUpdated]:
-            spec = _changed(live.spec, change)
-            await self._refuse(spec, live.spec)
-            option = registry_auth
-            if isinstance(option, Unset) and spec.image == live.spec.image:
-                option = None
-            credentials = await auth.lookup(self._auth_option(option), spec.image, before=live.spec.image)
-            return self._write(live.id, spec, live.version.index, credentials)
+            return await self._write_over(live, _changed(live.spec, change), registry_auth)
 
         if version is None:
             return await self._until_it_lands(service, prepare)
@@ -491,6 +575,46 @@ class Services:
         stale.sent, stale.current = base, live.version.index
         raise stale
 
+    async def _apply_to(
+        self, service_id: str, wanted: ServiceSpec, registry_auth: RegistryAuthOption | Unset
+    ) -> Applied:
+        """Make an existing service what the spec says, unless it is that."""
+
+        async def prepare(live: Service) -> Write[Service, Applied]:
+            spec = wanted.model_copy(deep=True)
+            canonical.keep_what_is_settled(spec, live.spec)
+            await self._find_networks(spec, live.spec)
+            changes = canonical.changes(live.spec, spec)
+            if not changes:
+                return Write[Service, Applied].of_nothing(Applied(id=live.id, outcome="unchanged"))
+            write = await self._write_over(live, spec, registry_auth)
+            return write.giving(
+                lambda updated: Applied(
+                    id=live.id, outcome="updated", changes=changes, warnings=tuple(updated.warnings)
+                )
+            )
+
+        return await self._until_it_lands(service_id, prepare)
+
+    async def _find_networks(self, spec: ServiceSpec, live: ServiceSpec) -> None:
+        """Put ids in the place of networks' names, as engines do, to make it comparable with the live spec."""
+        known = {attachment.target for attachment in _networks_of(live)}
+        for attachment in _networks_of(spec):
+            if attachment.target and attachment.target not in known:
+                with suppress(NotFound, InvalidReference):  # the engine refuses it, and says it better
+                    path = f"/networks/{reference(attachment.target, 'network')}"
+                    query = NetworkInspectQuery(scope="swarm")
+                    attachment.target = (await self._engine.call("GET", path, query=query, into=Network)).id
+
+    async def _write_over(
+        self, live: Service, spec: ServiceSpec, registry_auth: RegistryAuthOption | Unset
+    ) -> Write[Service, ServiceUpdated]:
+        """The change of a service as it is live; credentials go along where the image changes or they are given."""
+        await self._refuse(spec, live.spec)
+        option = None if isinstance(registry_auth, Unset) and spec.image == live.spec.image else registry_auth
+        credentials = await auth.lookup(self._auth_option(option), spec.image, before=live.spec.image)
+        return self._write(live.id, spec, live.version.index, credentials)
+
     async def _refuse(self, spec: ServiceSpec, live: ServiceSpec | None = None, *, replaced: str | None = None) -> None:
         """Raise InvalidSpec for what the engine would accept and do otherwise."""
         found = refusals.problems(spec, live)
@@ -500,9 +624,7 @@ class Services:
         if found:
             raise InvalidSpec(found)
 
-    async def _until_it_lands(
-        self, service: str, prepare: Callable[[Service], Awaitable[Write[Service, ServiceUpdated]]]
-    ) -> ServiceUpdated:
+    async def _until_it_lands(self, service: str, prepare: Callable[[Service], Awaitable[Write[Service, R]]]) -> R:
         with self._engine.one_deadline():
             return await self._conflicts.settle(lambda: self.inspect(service), prepare, timeout=self._engine.timeout)
 
@@ -590,7 +712,11 @@ def _changed(live: ServiceSpec, change: Callable[[ServiceSpec], ServiceSpec | No
 
 def _landed(now: Service, goal: ServiceSpec | None) -> ServiceUpdated | None:
     """What a change gives whose answer was lost, if the service now is what it was to become."""
-    return None if goal is None or patch.diff(goal, now.spec) else ServiceUpdated()
+    return None if goal is None or canonical.changes(goal, now.spec) else ServiceUpdated()
+
+
+def _networks_of(spec: ServiceSpec) -> Sequence[NetworkAttachmentConfig]:
+    return (spec.task_template and spec.task_template.networks) or ()
 
 
 def _is_whole(number: object) -> bool:

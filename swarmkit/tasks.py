@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ._engine import Engine, reference
+from .models._glance import TaskGlance
 from .models.filters import TaskFilters, TaskListQuery
-from .models.rollout import TaskGlance
+from .models.service import Service
 from .models.task import Task
 
 
@@ -36,7 +37,16 @@ class Tasks:
         Raises:
             NotFound: one of the services does not exist.
         """
-        filters = TaskFilters(service=[*services], up_to_date=["true"] if up_to_date else None)
+        return await self._glance(TaskFilters(service=[*services], up_to_date=["true"] if up_to_date else None))
+
+    async def glance_at_removed(self, service: Service) -> Sequence[TaskGlance]:
+        """The tasks of a service that is removed, and maybe of others: engines filter by present services only.
+
+        GET /tasks, API 1.24.
+        """
+        return await self._glance(TaskFilters(name=[f"{service.name}."]))
+
+    async def _glance(self, filters: TaskFilters) -> Sequence[TaskGlance]:
         return await self._engine.call("GET", "/tasks", query=TaskListQuery(filters=filters), into=list[TaskGlance])
 
     # Last in the class: below it, `list` would mean this method in annotations.

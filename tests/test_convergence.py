@@ -24,7 +24,7 @@ from swarmkit.errors import (
     TasksFailing,
     UpdatePaused,
 )
-from swarmkit.models.rollout import NodeGlance, NodeSpecGlance, TaskGlance
+from swarmkit.models._glance import NodeGlance, NodeSpecGlance, TaskGlance
 from swarmkit.models.service import Service
 from swarmkit.rollouts import Sources, Watch
 
@@ -535,7 +535,10 @@ class World:
         return TWO
 
     def watch(self, timeout: float | None = None, **limits: Any) -> Watch:
-        sources = Sources(self.find, self.services, self.tasks, self.nodes, self.clock, lambda _: nullcontext())
+        def no_deadline(seconds: object) -> nullcontext[None]:
+            return nullcontext()
+
+        sources = Sources(self.find, self.services, self.tasks, self.nodes, self.clock, no_deadline)
         return Watch(sources, timeout=timeout, limits=Limits(**limits))
 
     async def follow(self, timeout: float | None = None) -> Rollout:

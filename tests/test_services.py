@@ -1032,9 +1032,12 @@ async def test_waiting_reads_only_the_tasks_of_the_present_spec() -> None:
                 return answer([])
             case "nodes":
                 return answer([{"ID": "n1", "Version": {"Index": 1}, "Spec": {}, "Status": {"State": "ready"}}])
+            case "services":
+                return answer([idle])
             case _:
-                return answer(service(Mode={"Replicated": {"Replicas": 0}}, UpdateConfig={"Monitor": 1_000_000}))
+                return answer(idle)
 
+    idle = service(Mode={"Replicated": {"Replicas": 0}}, UpdateConfig={"Monitor": 1_000_000})
     with StubEngine(script) as engine:
         async with SwarmClient(engine.host) as client:
             rollout = await client.services.wait("web", timeout=5)

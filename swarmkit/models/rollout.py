@@ -3,10 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import ConfigDict
-
-from ._wire import Int, Timestamp, WireModel
-from .common import ObjectVersion
 from .service import UpdateStatus
 
 Phase = Literal["updating", "verifying", "converged", "rolling back", "rolled back", "paused", "failing"]
@@ -79,62 +75,3 @@ class Rollout:
         if len(self.services) != 1:
             raise ValueError(f"the rollout is of {len(self.services)} services: look into `services`")
         return self.services[0]
-
-
-# --- what is read again and again while a rollout is under way: little of all that an engine says -----------------
-
-
-class _Glance(WireModel):
-    """A part of an object; what is not read is not kept either, so this is never sent."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class TaskStatusGlance(_Glance):
-    """Where a task is."""
-
-    state: str | None = None
-    err: str | None = None
-
-
-class TaskGlance(_Glance):
-    """A task, as far as it tells about a rollout."""
-
-    id: str
-    created_at: Timestamp = None
-    service_id: str = ""
-    slot: Int | None = None
-    node_id: str | None = None
-    desired_state: str | None = None
-    status: TaskStatusGlance | None = None
-    job_iteration: ObjectVersion | None = None
-
-    @property
-    def state(self) -> str:
-        """Where it is: `new` until an engine says more."""
-        return (self.status and self.status.state) or "new"
-
-    @property
-    def error(self) -> str:
-        """What went wrong; empty where nothing did."""
-        return (self.status and self.status.err) or ""
-
-
-class NodeStatusGlance(_Glance):
-    """How a node is."""
-
-    state: str | None = None
-
-
-class NodeSpecGlance(_Glance):
-    """What a node is there for."""
-
-    availability: str | None = None
-
-
-class NodeGlance(_Glance):
-    """A node, as far as it tells about a rollout."""
-
-    id: str
-    spec: NodeSpecGlance
-    status: NodeStatusGlance | None = None

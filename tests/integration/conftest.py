@@ -26,6 +26,8 @@ NOT_ON_THE_FAKE: Final = {
     "test_connections.py": "is about the ways to an engine, and this one has none",
     "test_restarts.py": "kills the engine's process",
     "registry": "needs a registry to push to and pull from",
+    "docker_program": "needs a socket that Docker's own program can speak to",
+    "stubborn": "needs a container that does not stop when it is told to",
 }
 """What an engine without containers and sockets cannot have, by file or fixture, and why."""
 

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Any, assert_never, assert_type
 
 import httpx
 
@@ -21,9 +21,11 @@ from swarmkit import (
     AlreadyInSwarm,
     ApiVersion,
     AppArmorOpts,
+    Applied,
     BadRequest,
     BindOptions,
     CAConfig,
+    Change,
     ClientClosed,
     ClusterInfo,
     ClusterOptions,
@@ -40,6 +42,7 @@ from swarmkit import (
     ContainerStatus,
     CredentialsError,
     CredentialSpec,
+    Diff,
     DiscreteGenericResource,
     DispatcherConfig,
     DistributionInspect,
@@ -202,6 +205,7 @@ from swarmkit import (
     UpdateStatus,
     VolumeAttachment,
     VolumeOptions,
+    Watch,
     WireModel,
     cpus,
     parse_bytes,
@@ -897,6 +901,21 @@ async def change(client: SwarmClient, *, image: str | None, given: Unset | None)
     assert_type(await client.services.scale("web", 5), ServiceUpdated)
     assert_type(await client.services.rollback("web"), ServiceUpdated)
     await client.services.remove("web")
+    await client.services.remove("web", wait=True, timeout=None)
+
+    assert_type(await client.services.force_update("web"), ServiceUpdated)
+    diff = assert_type(await client.services.preview("web", renew), Diff)
+    assert_type(diff.replaces_tasks, bool)
+    for changed in diff.changes:
+        assert_type(changed, Change)
+        assert_type(changed.path, str)
+    applied = assert_type(await client.services.apply(specs(), registry_auth=None), Applied)
+    assert_type(applied.warnings, tuple[str, ...])
+    match applied.outcome:
+        case "created" | "updated" | "unchanged":
+            pass
+        case _ as never:
+            assert_never(never)
 
 
 async def logs(client: SwarmClient) -> None:
@@ -920,6 +939,11 @@ async def logs(client: SwarmClient) -> None:
 
 async def wait(client: SwarmClient) -> None:
     rollout = assert_type(await client.services.wait("web"), Rollout)
+    assert_type((await client.services.wait("web", "db", failures=3, pending=None)).services, tuple[Progress, ...])
+    async with client.services.watch("web", "db", timeout=60, pending=5) as watch:
+        assert_type(watch, Watch)
+        async for step in watch:
+            assert_type(step, Progress)
     await client.services.wait("web", timeout=120)
     progress = assert_type(rollout.progress, Progress)
     assert_type(rollout.seconds, float)
