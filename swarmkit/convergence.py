@@ -266,6 +266,7 @@ class Course:
         self._pending = limits.pending
         self._failures = Failures(limits.failures)
         self._failures.pass_over(tasks)
+        self._good: list[str] = []
         self._missed_since: float | None = None
         self._stuck_since: dict[str, float] = {}
         self.look(service, tasks, nodes, now)
@@ -312,7 +313,11 @@ class Course:
             self.verified_at = None
             return progress
         verified_at = now + _still_to_verify(service, self._failures)
-        self.verified_at = verified_at if self.verified_at is None else min(verified_at, self.verified_at)
+        # Another task in a slot: the one that was good has gone between two looks.
+        good = [slot.task_id for slot in progress.slots]
+        relapsed, self._good = good != self._good, good
+        if self.verified_at is None or relapsed or verified_at < self.verified_at:
+            self.verified_at = verified_at
         # Where the manager still watches its update it may yet roll it back.
         busy = service.update_status is not None and service.update_status.state in _BUSY
         self.arrived = now >= self.verified_at + (_GRACE if busy else 0)

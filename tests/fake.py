@@ -70,6 +70,9 @@ class FakeHarness(Engine):
                 return "\n".join(one["Spec"]["Name"] if "Spec" in one else one["Name"] for one in found)
             case "volume", ("rm" | "ls"), *_:
                 return ""
+            case "rmi", "-f", image:
+                self.fake.remove_image(image)
+                return ""
             case _:
                 raise NotImplementedError(f"the embedded engine has no docker {' '.join(args)}")
 

@@ -639,6 +639,14 @@ async def test_a_relapse_starts_the_watch_anew(relapse: list[TaskGlance]) -> Non
     assert close(6 + 5) == (await world.follow()).seconds
 
 
+async def test_a_task_that_was_replaced_between_two_looks_starts_the_watch_anew() -> None:
+    crash_loop = [Moment(number / 10, [*failed(number), a_task(f"b{number}")]) for number in range(5)]
+    progress = await World(*crash_loop, Moment(0.5, [*failed(5), a_task("b5")])).failure(TasksFailing)
+    assert "failed 5 times" in progress.message
+    world = World(*crash_loop)
+    assert close(0.4 + 5) == (await world.follow()).seconds
+
+
 async def test_a_wait_ends_when_its_time_is_over() -> None:
     world = World(Moment(0, [a_task("a", "pending", node=None, error="no suitable node (1 node not available)")]))
     progress = await world.failure(RolloutTimeout, timeout=10)

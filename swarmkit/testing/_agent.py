@@ -29,6 +29,11 @@ _ORPHANED: Final = 24 * 3600.0
 _JOB: Final = 1.0
 _FRAGMENT: Final = 16 * 1024
 _KILLED: Final = 137
+_UNHEALTHY: Final = "task: non-zero exit (137): dockerexec: unhealthy container"
+_PROBE_EVERY: Final = 30 * 10**9
+_PROBES: Final = 3
+_SHORT: Final = 1000
+"""Steps that the program of a healthcheck may take."""
 
 
 @dataclass(slots=True)
@@ -156,6 +161,12 @@ class Agents:
             move(task, State.STARTING, "starting")
             task.container_id = self._store.container_id()
             yield look(is_over, _START)
+            seconds, healthy = self._health(task, node)
+            yield look(is_over, seconds)
+            if not healthy and not is_over():
+                task.exit_code = _KILLED
+                move(task, State.FAILED, "starting", _UNHEALTHY)
+                return
         if is_over():
             yield from self._shut_down(task, node)
             return
@@ -218,10 +229,26 @@ class Agents:
         platforms = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux"}]
         return {"Descriptor": {"mediaType": kind, "digest": f"sha256:{digest}", "size": 1024}, "Platforms": platforms}
 
+    def _health(self, task: Task, node: Node) -> tuple[float, bool]:
+        """How long it takes to find out that a container is healthy, or that it is not. It stays so."""
+        check = part(task.container, "Healthcheck")
+        kind, *argv = items(check, "Test") or ["NONE"]
+        if kind == "NONE":
+            return 0, True
+        container = self._container(task, node)
+        container.argv = ["sh", "-c", *argv] if kind == "CMD-SHELL" else argv
+        healthy = _exit_code(program_of(container) or _idle(0)) == 0
+        probes = 1 if healthy else check.get("Retries") or _PROBES
+        seconds = probes * (check.get("Interval") or _PROBE_EVERY) + (0 if healthy else check.get("StartPeriod") or 0)
+        return seconds / 1e9, healthy
+
     def _program(self, task: Task, node: Node) -> Program:
         rule = next((rule for rule in self.rules if rule.fits(task)), None)
         if rule is not None:
             return rule.program()
+        return program_of(self._container(task, node)) or _idle(math.inf if task.iteration is None else _JOB)
+
+    def _container(self, task: Task, node: Node) -> Container:
         expand = _expander(task, node)
         spec = task.container
         env = {name: value for name, _, value in (expand(text).partition("=") for text in items(spec, "Env"))}
@@ -237,7 +264,17 @@ class Agents:
                 if file is not None and held is not None:
                     path = file["Name"] if file["Name"].startswith("/") else folder + file["Name"]
                     container.files[path] = b64decode(held.spec.get("Data", "")), file["Mode"]
-        return program_of(container) or _idle(math.inf if task.iteration is None else _JOB)
+        return container
+
+
+def _exit_code(program: Program) -> int:
+    """With which a short program ends; 1 where it is none."""
+    for _ in range(_SHORT):
+        try:
+            next(program)
+        except StopIteration as end:
+            return int(end.value)
+    return 1
 
 
 def _idle(seconds: float) -> Program:

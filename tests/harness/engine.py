@@ -226,14 +226,18 @@ class Engine:
 
         With `check`, a failure is a HarnessError with what it said; without, its complaints are returned too.
         """
-        command = [program("docker"), "--host", self.host, *args]
-        environment = {"PATH": search_path(self.release), "HOME": str(self.folder), "LC_ALL": "C"}
+        command, environment = self.docker_command(*args)
         done = subprocess.run(command, env=environment, input=input or b"", capture_output=True, check=False)
         said = done.stdout.decode(errors="replace")
         complaint = done.stderr.decode(errors="replace")
         if check and done.returncode != 0:
             raise HarnessError(f"`docker {' '.join(args)}` on {self!r}: {complaint.strip() or said.strip()}")
         return (said if check else said + complaint).rstrip("\n")
+
+    def docker_command(self, *args: str) -> tuple[list[str], dict[str, str]]:
+        """The command line and environment that run the `docker` program against it."""
+        environment = {"PATH": search_path(self.release), "HOME": str(self.folder), "LC_ALL": "C"}
+        return [program("docker"), "--host", self.host, *args], environment
 
     def request(
         self,

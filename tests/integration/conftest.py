@@ -34,6 +34,8 @@ NOT_ON_THE_FAKE: Final = {
 
 WITH_TRIO: Final = ("26.1", *FAKES)
 """The engines on which tests run on both backends; elsewhere asyncio has to do: there are only fifteen minutes."""
+WITHOUT_TRIO: Final = frozenset(("test_rollouts.py",))
+"""Long tests that do so on no real engine."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -49,7 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.engine)
         elif function is not None and not NOT_ON_THE_FAKE.keys().isdisjoint({item.path.name, *function.fixturenames}):
             left_out.append(item)
-        if engine is not None and engine not in WITH_TRIO and parameters.get("anyio_backend") == "trio":
+        once = engine not in WITH_TRIO or (engine not in FAKES and item.path.name in WITHOUT_TRIO)
+        if engine is not None and once and parameters.get("anyio_backend") == "trio":
             left_out.append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)

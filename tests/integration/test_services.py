@@ -44,7 +44,6 @@ from swarmkit import (
     RestartPolicy,
     RollbackConfig,
     RolledBack,
-    RolloutTimeout,
     SecretReference,
     SecretReferenceFile,
     SELinuxContext,
@@ -61,7 +60,6 @@ from swarmkit import (
     Unimplemented,
     UnsupportedFeature,
     UpdateConfig,
-    UpdatePaused,
     VolumeOptions,
     parse_bytes,
 )
@@ -459,22 +457,6 @@ async def test_a_version_makes_an_update_strict(client: SwarmClient) -> None:
     assert (caught.value.sent, caught.value.current) == (live.version.index, now.version.index)
 
 
-async def test_concurrent_edits_all_land(client: SwarmClient, engine: Engine) -> None:
-    service_id = await create(client, "busy")
-
-    async def add(who: SwarmClient, target: str, number: int) -> None:
-        def change(spec: ServiceSpec) -> None:
-            spec.labels = {**(spec.labels or {}), f"n{number}": "x"}
-
-        await who.services.edit(target, change)
-
-    async with connect(engine) as other, anyio.create_task_group() as group:
-        for number in range(40):
-            group.start_soon(add, client if number % 2 else other, "busy" if number % 3 else service_id, number)
-    labels = (await client.services.inspect("busy")).spec.labels or {}
-    assert {f"n{number}" for number in range(40)} == set(labels)
-
-
 async def test_an_update_right_after_create_never_meets_the_managers_own_changes(client: SwarmClient) -> None:
     for number in range(5):
         created = await client.services.create(task_template(), name=f"fresh-{number}", mode=Replicated(replicas=2))
@@ -541,63 +523,7 @@ async def test_a_second_rollback_comes_back_and_none_is_a_bad_request(client: Sw
 # --- wait ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_global_service_arrives(client: SwarmClient) -> None:
-    await client.services.create(task_template(), name="everywhere", mode=Global(), update_config=quick())
-    progress = (await client.services.wait("everywhere", timeout=30)).progress
-    assert (progress.arrived, progress.wanted) == (1, 1)
-    assert progress.slots[0].node_id
-
-
-async def test_a_job_arrives_when_it_is_complete(client: SwarmClient) -> None:
-    template = TaskTemplate(
-        container_spec=ContainerSpec("busybox:1.36", command=["true"]), restart_policy=RestartPolicy(condition="none")
-    )
-    await client.services.create(template, name="job", mode=ReplicatedJob(max_concurrent=2, total_completions=3))
-    progress = (await client.services.wait("job", timeout=30)).progress
-    assert (progress.arrived, progress.wanted) == (3, 3)
-
-
-async def test_a_crash_loop_is_a_failure_with_the_tasks_error(client: SwarmClient) -> None:
-    template = TaskTemplate(
-        container_spec=ContainerSpec("busybox:1.36", command=["sh", "-c", "exit 7"]),
-        restart_policy=RestartPolicy(delay=timedelta(0)),
-    )
-    await client.services.create(template, name="crashes")
-    with pytest.raises(TasksFailing, match=r"non-zero exit \(7\)") as caught:
-        await client.services.wait("crashes", timeout=60)
-    assert caught.value.progress.arrived == 0
-
-
-@pytest.mark.parametrize(
-    "policy",
-    [RestartPolicy(condition="none"), RestartPolicy(condition="on-failure", max_attempts=1, delay=timedelta(0))],
-)
-async def test_a_task_that_nothing_replaces_is_a_failure(client: SwarmClient, policy: RestartPolicy) -> None:
-    template = TaskTemplate(
-        container_spec=ContainerSpec("busybox:1.36", command=["sh", "-c", "exit 7"]), restart_policy=policy
-    )
-    await client.services.create(template, name="once")
-    with pytest.raises(TasksFailing, match="restart policy"):
-        await client.services.wait("once", timeout=60)
-
-
-async def test_a_task_no_node_can_take_ends_in_the_timeout_and_says_why(client: SwarmClient) -> None:
-    template = TaskTemplate(
-        container_spec=ContainerSpec("busybox:1.36"), placement=Placement(constraints=["node.labels.moon==full"])
-    )
-    await client.services.create(template, name="nowhere")
-    with pytest.raises(RolloutTimeout, match="no suitable node"):
-        await client.services.wait("nowhere", timeout=2)
-
-
 BAD = TaskTemplate(container_spec=ContainerSpec(command=["sh", "-c", "exit 3"]))
-
-
-async def test_an_update_that_pauses_is_a_failure(client: SwarmClient) -> None:
-    await create(client, "pauses", update_config=quick(failure_action="pause", monitor=timedelta(seconds=1)))
-    await client.services.update("pauses", task_template=BAD)
-    with pytest.raises(UpdatePaused, match="update paused due to failure"):
-        await client.services.wait("pauses", timeout=60)
 
 
 async def test_an_update_that_is_rolled_back_is_a_failure(client: SwarmClient) -> None:
