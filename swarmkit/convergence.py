@@ -19,6 +19,7 @@ from .models.task import RestartPolicy
 
 MONITOR: Final = timedelta(seconds=5)
 """How long a task must keep running where the update config does not say."""
+_LOST: Final = "its node is down"
 _STANDSTILL: Final = 1.0
 """Seconds that a task may be missed before its restart policy is taken to leave it at that."""
 _GRACE: Final = 2.0
@@ -136,7 +137,7 @@ def judge(
                 task_id=task.id,
                 state=task.state,
                 desired_state=task.desired_state or "",
-                error=task.error,
+                error=task.error or (_LOST if _is_lost(task, up) else ""),
                 failures=failures.counts.get(where, 0),
             )
             for where, task in sorted(seats.items(), key=lambda item: (item[0].slot or 0, item[0].node_id or ""))
@@ -156,27 +157,35 @@ def _of_this_run(service: Service, tasks: Iterable[TaskGlance]) -> Iterable[Task
 
 def _best_tasks(service: Service, tasks: Iterable[TaskGlance], up: set[str]) -> dict[_Seat, TaskGlance]:
     """The task that stands for each seat: of those that should run, the one that has come least far."""
-    job = service.spec.mode is not None and service.spec.mode.is_job
+    mode = service.spec.mode or ServiceMode()
+    job = mode.is_job
     best: dict[_Seat, TaskGlance] = {}
     for task in tasks:
         if task.state not in _ORDER:
             continue
-        if task.node_id and task.node_id not in up and not (job and task.state == "complete"):
-            continue  # what is complete stays so when its node goes
+        # A manager replaces what is lost with its node, but for a replicated job: there the slot stays taken.
+        if _is_lost(task, up) and mode.replicated_job is None:
+            continue
         # A job's tasks are done when they are complete; elsewhere a task that should stop stands for nothing.
         if not job and _ORDER.get(task.desired_state or "", _RUNNING + 1) > _RUNNING:
             continue
         place = seat(task, service)
         other = best.get(place)
-        if other is None or _rank(task, job=job) < _rank(other, job=job):
+        if other is None or _rank(task, up, job=job) < _rank(other, up, job=job):
             best[place] = task
     return best
 
 
-def _rank(task: TaskGlance, *, job: bool) -> tuple[int, int, int]:
-    # In a job a complete task outdoes one that failed before it, and a new attempt one that has failed.
+def _is_lost(task: TaskGlance, up: set[str]) -> bool:
+    """Its node is down or gone, and it was not done."""
+    return bool(task.node_id) and task.node_id not in up and task.state != "complete"
+
+
+def _rank(task: TaskGlance, up: set[str], *, job: bool) -> tuple[int, int, int]:
+    # In a job a complete task outdoes one that failed before it, and a new attempt one that has failed or is lost.
     if job:
-        return (0 if task.state == "complete" else 2 if task.state in FAILED else 1, 0, -_ORDER[task.state])
+        done = 0 if task.state == "complete" else 2 if task.state in FAILED or _is_lost(task, up) else 1
+        return (done, 0, -_ORDER[task.state])
     return (0, _ORDER.get(task.desired_state or "", 0), _ORDER[task.state])
 
 
@@ -290,9 +299,14 @@ class Course:
 
     def _borne(self, progress: Progress, now: float) -> Progress:
         """Failing or not, now that it is known for how long it has been so."""
-        stuck = {slot.task_id: slot.error for slot in progress.slots if slot.state == "pending" and slot.error}
+        stuck: dict[str, str] = {}
+        for slot in progress.slots:
+            if slot.error and slot.state == "pending":
+                stuck[slot.task_id] = f"no node has taken a task: {slot.error}"
+            elif slot.error == _LOST:
+                stuck[slot.task_id] = f"a task is lost, and those of jobs are not replaced: {slot.error}"
         if not progress.wanted and progress.phase == "updating" and not progress.slots:
-            stuck[""] = progress.message  # a global service that no node takes a task of
+            stuck[""] = f"no node has taken a task: {progress.message}"  # of a global service
         self._stuck_since = {task: self._stuck_since.get(task, now) for task in stuck}
         if progress.phase == "failing" and self._failures.worst < self._failures.limit:
             # A task is missed. For a moment that can be because the manager has not got round to replacing it.
@@ -303,8 +317,7 @@ class Course:
             return progress
         for task, since in self._stuck_since.items():
             if now - since >= self._pending:
-                message = f"no node has taken a task for {self._pending:g} s: {stuck[task]}"
-                return replace(progress, phase="failing", message=message)
+                return replace(progress, phase="failing", message=f"for {self._pending:g} s {stuck[task]}")
         return progress
 
     def _verified(self, service: Service, progress: Progress, now: float) -> Progress:

@@ -221,6 +221,7 @@ def done(name: str, slot: int | None = 1, **keys: Any) -> TaskGlance:
         # What is complete stays so when its node goes down or away; what runs there does not.
         (a_job(2), [done("a", node="n3"), done("b", 2, node="n9")], ("converged", 2, 2)),
         (a_job(1), [a_task("a", wanted="complete", node="n3")], ("updating", 0, 1)),
+        (a_job(1), [a_task("a", wanted="complete", node="n3"), done("b")], ("converged", 1, 1)),
     ],
 )
 def test_a_replicated_job_has_arrived_when_as_many_tasks_are_complete_as_asked_for(
@@ -749,7 +750,7 @@ async def test_a_task_that_no_node_takes_ends_the_wait_after_a_while() -> None:
     progress = await world.failure(TasksFailing)
 
     assert close(2 + 60) == world.passed
-    assert "no node has taken a task for 60 s: no suitable node (1 node not available)" == progress.message
+    assert "for 60 s no node has taken a task: no suitable node (1 node not available)" == progress.message
 
 
 @pytest.mark.parametrize(
@@ -777,7 +778,7 @@ async def test_how_long_a_task_may_wait_for_a_node_is_for_the_caller_to_say() ->
 async def test_a_global_service_that_gets_no_tasks_ends_the_wait_after_a_while() -> None:
     world = World(Moment(0, [], a_service(GLOBAL)))
 
-    assert "no node has taken a task for 60 s: waiting for tasks" == (await world.failure(TasksFailing)).message
+    assert "for 60 s no node has taken a task: waiting for tasks" == (await world.failure(TasksFailing)).message
 
 
 async def test_a_service_that_goes_back_to_what_no_node_takes_ends_the_wait_too() -> None:

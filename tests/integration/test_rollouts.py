@@ -187,7 +187,7 @@ STORIES: Final = [
         "nowhere",
         None,
         TasksFailing,
-        "no node has taken a task for 1.5 s: no suitable node",
+        "for 1.5 s no node has taken a task: no suitable node",
         template=runs(FOREVER, placement=Placement(constraints=["node.labels.moon==full"])),
         limits={"pending": 1.5},
     ),
