@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field
 
 from ..versions import Since
+from ._edits import Edits
 from ._wire import Duration, Float, Int, Timestamp, WireModel
 from .common import ObjectVersion, SwarmObject
 from .container import ContainerSpec
@@ -113,7 +114,7 @@ class RollbackConfig(WireModel):
     """Whether the old task stops before the new one starts; engines default to stop-first."""
 
 
-class ServiceSpec(WireModel):
+class ServiceSpec(WireModel, Edits):
     """All that a user says about a service."""
 
     name: str | None = None
