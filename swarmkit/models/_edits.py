@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping
 from copy import deepcopy
 from operator import attrgetter
-from typing import Any, Final
+from posixpath import normpath
+from typing import Any, Final, TypeVar
 
 from .common import GenericResource
 from .config import Config, ConfigReference
@@ -18,6 +19,8 @@ from .mount import Mount
 from .network import NetworkAttachmentConfig
 from .secret import Secret, SecretReference
 from .task import PlacementPreference, SpreadOver
+
+V = TypeVar("V")
 
 
 class _Place:
@@ -66,15 +69,16 @@ class _Place:
 
     def merge(self, spec: object, mappings: Iterable[Mapping[str, str]]) -> None:
         """The mapping with these in it."""
-        merged: dict[str, str] = dict(self.read(spec) or {})
-        for mapping in mappings:
-            merged.update(mapping)
-        self.write(spec, merged)
+        self.write(spec, _together([self.read(spec) or {}, *mappings]))
 
     def omit(self, spec: object, gone: Container[str]) -> None:
         """The mapping without these names."""
         there: dict[str, str] = self.read(spec) or {}
         self.write(spec, {name: value for name, value in there.items() if name not in gone})
+
+
+def _together(mappings: Iterable[Mapping[str, V]]) -> dict[str, V]:
+    return {name: value for mapping in mappings for name, value in mapping.items()}
 
 
 def _variable(line: str) -> str:
@@ -119,7 +123,7 @@ _PREFERENCES: Final = _Place("task_template.placement.preferences", _spread_over
 _GENERIC_RESOURCES: Final = _Place("task_template.resources.reservations.generic_resources", _kind)
 _ENV: Final = _Place(f"{_CONTAINER}.env", _variable)
 _CONTAINER_LABELS: Final = _Place(f"{_CONTAINER}.labels")
-_MOUNTS: Final = _Place(f"{_CONTAINER}.mounts", attrgetter("target"))
+_MOUNTS: Final = _Place(f"{_CONTAINER}.mounts", lambda mount: normpath(mount.target or ""))
 _SECRETS: Final = _Place(f"{_CONTAINER}.secrets", _file)
 _CONFIGS: Final = _Place(f"{_CONTAINER}.configs", _file)
 _GROUPS: Final = _Place(f"{_CONTAINER}.groups")
@@ -179,19 +183,13 @@ class Edits:
     def add_network(self, *networks: str | NetworkAttachmentConfig) -> None:
         """Attach tasks to networks: `--network-add`. A whole attachment takes the place of that to the same network.
 
-        Engines store ids, so a spec does not show that a network is attached already when it is added by name: the
-        engine then refuses it or attaches it twice. Where that may be, give the id.
+        Engines store ids, so a spec does not show that a network given by name is attached already. Tasks then get a
+        second address on it: give the id where that may be.
         """
         self._move_networks()
-        attached = _NETWORKS.keys(self)
-        _NETWORKS.put(
-            self,
-            [
-                NetworkAttachmentConfig(target=network) if isinstance(network, str) else network
-                for network in networks
-                if network not in attached
-            ],
-        )
+        given = [NetworkAttachmentConfig(target=one) if isinstance(one, str) else one for one in networks]
+        bare = _NETWORKS.keys(self).intersection(one for one in networks if isinstance(one, str))
+        _NETWORKS.put(self, [one for one in given if one.target not in bare])
 
     def remove_network(self, *networks: str) -> None:
         """Detach tasks from networks: `--network-rm`. Engines store ids: give the id.
@@ -201,9 +199,10 @@ class Edits:
         """
         self._move_networks()
         attached = _NETWORKS.keys(self)
-        for network in networks:
-            if network not in attached and not _ID.fullmatch(network) and any(_ID.fullmatch(str(i)) for i in attached):
-                raise ValueError(f"this spec has its networks by id: give that of {network[:80]!r}")
+        if any(_ID.fullmatch(target or "") for target in attached):
+            for name in networks:
+                if name not in attached and not _ID.fullmatch(name):
+                    raise ValueError(f"this spec has its networks by id: give that of {name[:80]!r}")
         _NETWORKS.drop(self, networks)
 
     def _move_networks(self) -> None:
@@ -230,8 +229,8 @@ class Edits:
 
     def add_generic_resource(self, *resources: Mapping[str, int], **more: int) -> None:
         """Reserve numbers of units of generic resources: `--generic-resource-add`."""
-        counts = [(kind, count) for mapping in (*resources, more) for kind, count in mapping.items()]
-        _GENERIC_RESOURCES.put(self, [GenericResource.discrete(kind, count) for kind, count in counts])
+        counts = _together([*resources, more])
+        _GENERIC_RESOURCES.put(self, [GenericResource.discrete(kind, count) for kind, count in counts.items()])
 
     def remove_generic_resource(self, *kinds: str) -> None:
         """Reserve generic resources no longer: `--generic-resource-rm`."""
@@ -245,7 +244,7 @@ class Edits:
         Raises:
             ValueError: a name has a `=` in it.
         """
-        given = {name: value for mapping in (*variables, more) for name, value in mapping.items()}
+        given = _together([*variables, more])
         if any("=" in name for name in given):
             raise ValueError("the name of an environment variable has no '=' in it")  # what is behind it may be secret
         _ENV.put(self, ContainerSpec(env=given).env or ())
@@ -272,14 +271,15 @@ class Edits:
 
     def remove_mount(self, *targets: str) -> None:
         """Remove what is mounted at these targets: `--mount-rm`."""
-        _MOUNTS.drop(self, targets)
+        _MOUNTS.drop(self, set(map(normpath, targets)))
 
     def add_secret(self, *secrets: SecretReference | Secret) -> None:
         """Give tasks secrets, each in place of the one in that file: `--secret-add`.
 
         A secret as it was inspected becomes a file of its name; `SecretReference.as_file` says another one.
         """
-        _SECRETS.put(self, [SecretReference.as_file(s.id, s.name) if isinstance(s, Secret) else s for s in secrets])
+        given = [SecretReference.as_file(one.id, one.name) if isinstance(one, Secret) else one for one in secrets]
+        _SECRETS.put(self, ContainerSpec(secrets=given).secrets or ())
 
     def remove_secret(self, *names: str) -> None:
         """Take secrets of these names from the tasks, whatever their files are: `--secret-rm`."""
@@ -290,7 +290,8 @@ class Edits:
 
         A config as it was inspected becomes a file of its name; `ConfigReference.as_file` says another one.
         """
-        _CONFIGS.put(self, [ConfigReference.as_file(c.id, c.name) if isinstance(c, Config) else c for c in configs])
+        given = [ConfigReference.as_file(one.id, one.name) if isinstance(one, Config) else one for one in configs]
+        _CONFIGS.put(self, ContainerSpec(configs=given).configs or ())
 
     def remove_config(self, *names: str) -> None:
         """Take the files of configs of these names from the tasks: `--config-rm`. One for the runtime stays."""
@@ -348,11 +349,8 @@ class Edits:
 
     def add_ulimit(self, *limits: Mapping[str, int | tuple[int, int]], **more: int | tuple[int, int]) -> None:
         """Set resource limits of processes, as one number or as `(soft, hard)`: `--ulimit-add`."""
-        pairs = [
-            (name, limit if isinstance(limit, tuple) else (limit, limit))
-            for mapping in (*limits, more)
-            for name, limit in mapping.items()
-        ]
+        given = _together([*limits, more]).items()
+        pairs = [(name, limit if isinstance(limit, tuple) else (limit, limit)) for name, limit in given]
         _ULIMITS.put(self, [Ulimit(name=name, soft=soft, hard=hard) for name, (soft, hard) in pairs])
 
     def remove_ulimit(self, *names: str) -> None:
