@@ -56,9 +56,16 @@ async def client(engine: Engine) -> AsyncIterator[SwarmClient]:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
+def clean(engine: Engine) -> Iterator[None]:
+    yield
+    for service in wire(engine, "/services"):
+        engine.request("DELETE", f"/v{engine.api_version}/services/{service['ID']}")
+
+
+@pytest.fixture(scope="module")
 def things(engine: Engine) -> Iterator[Things]:
-    """Two secrets, configs and networks, and no service afterwards."""
+    """Two secrets, configs and networks."""
     for kind in ("secret", "config"):
         for name in ("one", "two"):
             engine.docker(kind, "create", name, "-", input=b"x")
@@ -69,8 +76,6 @@ def things(engine: Engine) -> Iterator[Things]:
         {found["Spec"]["Name"]: Config.from_wire(json.dumps(found)) for found in wire(engine, "/configs")},
         {found["Name"]: found["Id"] for found in wire(engine, "/networks")},
     )
-    for service in wire(engine, "/services"):
-        engine.request("DELETE", f"/v{engine.api_version}/services/{service['ID']}")
     for kind, names in (("secrets", "one two"), ("configs", "one two"), ("networks", "front back")):
         for name in names.split():
             remove(engine, f"/{kind}/{name}")
