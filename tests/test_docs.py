@@ -11,6 +11,7 @@ import sys
 import types
 import typing
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
@@ -26,6 +27,7 @@ from swarmkit.models._wire import WireModel
 from swarmkit.testing import FakeEngine, Request
 from swarmkit.versions import ANYTHING, Since
 from tests.paths import QUERIES, REQUESTS, marks_below
+from tests.test_edits import CASES, METHODS, without_nothing, written
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -317,6 +319,89 @@ def test_the_errors_page_names_every_error() -> None:
               and issubclass(kind, swarmkit.SwarmkitError)}  # fmt: skip
     named = set(re.findall(r"`(\w+)`", _FENCE.sub("", (ROOT / "docs" / "errors.md").read_text())))
     assert errors - named == set()
+
+
+# --- changing a service ----------------------------------------------------------------------------------------------
+
+
+def rows(page: Path, heading: str) -> Iterator[tuple[str, str]]:
+    """The first two cells of each row of the tables whose second heading starts so."""
+    for table in re.findall(r"(?:^\|.*\n)+", page.read_text(), re.MULTILINE):
+        head, _, *below = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
+        if head[1].startswith(heading):
+            yield from ((row[0], row[1]) for row in below)
+
+
+CHANGING: Final = ROOT / "docs" / "changing.md"
+
+
+def documented_flags() -> set[str]:
+    """The flags of `docker service update` that the tables of the page name."""
+    tables = [row for heading in ("`client.services.", "Call") for row in rows(CHANGING, heading)]
+    return {flag for first, _ in tables for flag in re.findall(r"--[a-z-]+", first)}
+
+
+def test_every_edit_in_the_table_runs_and_what_it_adds_is_taken_away_again(engine: FakeEngine) -> None:
+    names: dict[str, Any] = {name: getattr(swarmkit, name) for name in swarmkit.__all__}
+    names["secret"] = swarmkit.Secret.from_wire(made(engine, "secret", {"Name": "password"}))
+    names["config"] = swarmkit.Config.from_wire(made(engine, "config", {"Name": "nginx"}))
+    names["network_id"] = json.loads(made(engine, "network", {"Name": "backend", "Driver": "overlay"}))["Id"]
+    client = swarmkit.SwarmClient()
+    table = [*rows(CHANGING, '`client.services.edit("web", lambda')]
+    assert len(table) >= len(METHODS)
+
+    async def main() -> None:
+        before = written((await client.services.inspect("web")).spec)
+        for flag, line in table:
+            spec = (await client.services.inspect("web")).spec
+            for code in re.findall(r"`([^`]+)`", line):
+                await client.services.edit("web", eval(f"lambda spec: {code}", names))
+            if "-add" in flag or "-drop" in flag:
+                assert spec != (await client.services.inspect("web")).spec, flag
+        after = written((await client.services.inspect("web")).spec)
+        container = after["TaskTemplate"]["ContainerSpec"]
+        left = container.pop("CapabilityAdd"), container.pop("CapabilityDrop"), after.pop("EndpointSpec")
+        assert left == (["CAP_NET_ADMIN"], ["CAP_NET_RAW"], {"Mode": "vip"})
+        assert without_nothing(before) == without_nothing(after)
+
+    anyio.run(main)
+    assert {re.search(r"spec\.(\w+)", line)[1] for _, line in table} == set(METHODS)  # type: ignore[index]
+
+
+def made(engine: FakeEngine, kind: str, spec: dict[str, str]) -> str:
+    """Something that an engine has now, as it shows it."""
+    body, headers = json.dumps({**spec, "Data": "eA=="}).encode(), {"content-type": "application/json"}
+    assert engine.handle(Request("POST", f"/{kind}s/create", "", headers, body)).status == 201
+    answer = engine.handle(Request("GET", f"/{kind}s/{spec['Name']}", "", {}, b""))
+    assert isinstance(answer.body, bytes)
+    return answer.body.decode()
+
+
+@pytest.mark.usefixtures("engine")
+def test_every_update_in_the_table_runs() -> None:
+    names: dict[str, Any] = {name: getattr(swarmkit, name) for name in swarmkit.__all__}
+    client = names["client"] = swarmkit.SwarmClient()
+    names["timedelta"] = timedelta
+    table = [*rows(CHANGING, '`client.services.update("web", …)')]
+
+    async def main() -> None:
+        for flag, line in table:
+            before = (await client.services.inspect("web")).spec
+            try:
+                await eval(f'client.services.update("web", {line.strip("`")})', names)
+            except swarmkit.UnsupportedFeature:
+                assert flag.startswith("`--memory-swap"), flag
+            else:
+                assert before != (await client.services.inspect("web")).spec or "registry" in flag
+
+    anyio.run(main)
+    assert len(table) > 40
+
+
+def test_the_tables_name_every_flag_that_adds_or_removes() -> None:
+    flags = {case.flag if case.flag.startswith("cap-") else f"{case.flag}-{end}" for case in CASES
+             for end in ("add", "rm")}  # fmt: skip
+    assert {f"--{flag}" for flag in flags} - documented_flags() == set()
 
 
 # --- the table of gates ----------------------------------------------------------------------------------------------

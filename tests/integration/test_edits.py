@@ -30,6 +30,7 @@ from tests.harness.engine import Engine
 from tests.harness.packages import HarnessError
 from tests.integration.test_bodies import remove
 from tests.integration.test_services import quick, wire
+from tests.test_docs import documented_flags
 from tests.test_edits import without_nothing
 
 pytestmark = pytest.mark.anyio
@@ -85,12 +86,12 @@ Update = Callable[[str, str], str]
 
 
 @pytest.fixture
-def update(engine: Engine) -> Update:
+def update(docker_program: Engine) -> Update:
     """`docker service update` with these flags; what it complains of."""
 
     def run(name: str, flags: str) -> str:
         try:
-            engine.docker("service", "update", "--detach", "--quiet", *flags.split("|"), name)
+            docker_program.docker("service", "update", "--detach", "--quiet", *flags.split("|"), name)
         except HarnessError as error:
             return str(error)
         return ""
@@ -359,6 +360,12 @@ def test_every_flag_that_adds_or_removes_is_compared(engine: Engine, update: Upd
              for word in flags.split("|")}  # fmt: skip
     assert len(said) == 38
     assert said - tried == set()
+
+
+def test_the_page_on_changes_names_every_flag_of_the_program(engine: Engine, update: Update) -> None:
+    del update  # it is about the program
+    said = set(re.findall(r"--[a-z][a-z-]+", engine.docker("service", "update", "--help")))
+    assert said - documented_flags() == {"--detach=false"} & said
 
 
 @pytest.mark.parametrize(

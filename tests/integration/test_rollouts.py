@@ -305,12 +305,6 @@ FAST: Final = (
 )
 
 
-@pytest.fixture
-def docker_program(engine: Engine) -> Engine:
-    """An engine that Docker's own program can speak to."""
-    return engine
-
-
 async def test_dockers_program_sees_rollouts_end_in_the_same_way_where_it_is_right(
     client: SwarmClient, docker_program: Engine
 ) -> None:

@@ -393,6 +393,49 @@ def task_templates() -> TaskTemplate:
     return template
 
 
+def edits(spec: ServiceSpec) -> None:
+    variables: dict[str, str | None] = {"BARE": None}
+    spec.add_env(LOG="debug")
+    spec.add_env({"LOG.LEVEL": "debug"}, variables, BARE=None)
+    spec.remove_env("LOG", *variables)
+    spec.add_label({"com.example.team": "shop"}, tier="front")
+    spec.remove_label("tier")
+    spec.add_container_label(tier="front")
+    spec.remove_container_label("tier")
+    spec.add_sysctl({"net.core.somaxconn": "1024"})
+    spec.remove_sysctl("net.core.somaxconn")
+    spec.add_host(db="10.0.0.5")
+    spec.remove_host("db", "cache:10.0.0.6")
+    spec.add_ulimit({"nproc": 512}, nofile=(1024, 2048))
+    spec.remove_ulimit("nofile")
+    spec.add_generic_resource(gpu=2)
+    spec.remove_generic_resource("gpu")
+    spec.add_mount("data:/data:ro", Mount(type="tmpfs", target="/tmp"))
+    spec.remove_mount("/data")
+    spec.add_port("8080:80", 81, PortConfig(target_port=82))
+    spec.remove_port("80/udp", 81, PortConfig(target_port=82, publish_mode="host"))
+    spec.add_network("backend", NetworkAttachmentConfig(target="front", aliases=["web"]))
+    spec.remove_network("backend")
+    spec.add_secret(SecretReference.as_file("k2s9", "password"))
+    spec.remove_secret("password")
+    spec.add_config(ConfigReference.as_file("c7d1", "nginx"))
+    spec.remove_config("nginx")
+    spec.add_constraint("node.role==worker")
+    spec.remove_constraint("node.role==worker")
+    spec.add_placement_preference("node.labels.zone", PlacementPreference())
+    spec.remove_placement_preference("node.labels.zone")
+    spec.add_capability("NET_ADMIN")
+    spec.drop_capability("NET_RAW")
+    spec.add_group("audit")
+    spec.remove_group("audit")
+    spec.add_dns("10.0.0.2")
+    spec.remove_dns("10.0.0.2")
+    spec.add_dns_option("ndots:2")
+    spec.remove_dns_option("ndots:2")
+    spec.add_dns_search("example.com")
+    spec.remove_dns_search("example.com")
+
+
 def specs() -> ServiceSpec:
     ServiceMode(replicated=Replicated(replicas=3))
     ServiceMode(global_=Global())
@@ -434,6 +477,7 @@ def specs() -> ServiceSpec:
     assert_type(spec.replicas, int)
     spec.container.image = "nginx:1.28"
     spec.mode = None
+    edits(spec)
     model: WireModel = spec
     assert_type(model.wire(), bytes)
     return spec
@@ -889,6 +933,7 @@ async def change(client: SwarmClient, *, image: str | None, given: Unset | None)
 
     assert_type(await client.services.edit("web", add_variable), ServiceUpdated)
     await client.services.edit("web", renew)
+    await client.services.edit("web", lambda spec: spec.add_env(LOG="debug"))
     await client.services.edit("web", lambda spec: spec.model_copy(update={"labels": {}}))
     await client.services.edit("web", lambda spec: setattr(spec.container, "image", "nginx:1.28"), registry_auth=None)
 
