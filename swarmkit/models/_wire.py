@@ -219,6 +219,7 @@ def _describe(model: type[WireModel], name: str) -> str:
 @cache
 def wire_keys(model: type[WireModel]) -> Mapping[str, str]:
     """The field of each wire key of a model, by the key in lower case: Go matches keys without regard to case."""
+    model.model_rebuild()  # before it is built, pydantic 2.11 knows no alias
     return {(field.alias or name).lower(): name for name, field in model.__pydantic_fields__.items()}
 
 

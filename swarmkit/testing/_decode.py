@@ -116,7 +116,7 @@ class Reader:
     def _object(self, value: object, model: type[WireModel], path: _Path) -> Json:
         if not isinstance(value, dict):
             raise self._mismatch(value, path, _go_type(model, path.key))
-        fields, known = _fields(model), wire_keys(model)
+        known, fields = wire_keys(model), _fields(model)  # in this order: the first builds the model
         kept: Json = {}
         for key, item in cast("dict[str, object]", value).items():
             field = fields.get(known.get(key.lower(), ""))
