@@ -94,3 +94,9 @@ def registry(engine: Engine) -> Iterator[Registry]:
     """A registry that asks for a password, at an address which the engine can reach."""
     with Registry(engine) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def docker_program(engine: Engine) -> Engine:
+    """An engine that Docker's own program can speak to."""
+    return engine
