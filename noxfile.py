@@ -97,4 +97,4 @@ def demo(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Speed beside other clients, as ratios measured in one run."""
     session.install(".", *group("bench"))
-    session.run("python", "tests/benchmarks/bench.py", *session.posargs)
+    session.run("python", "-m", "tests.benchmarks.bench", *session.posargs)

@@ -30,6 +30,7 @@ import httpx
 import trio
 
 from swarmkit import Service, SwarmClient
+from tests.benchmarks import waits
 
 ROUNDS, CALLS, AT_ONCE, BURST, LONG_RUN = 9, 200, 50, 2_000, 100_000
 LISTS = (1_000, 10_000)
@@ -402,6 +403,7 @@ PARTS: dict[str, Callable[[str, int], None]] = {
     "lists": lists,
     "imports": imports,
     "models": models,
+    "waits": lambda path, server: waits.main(),
 }
 
 
