@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import httpx
 
+from .._pinning import PinDigest
 from ..auth import RegistryAuthOption
 from ..client import SwarmClient
 from ..versions import ApiVersion
@@ -153,10 +154,15 @@ class FakeEngine:
         api_version: str | ApiVersion | None = None,
         timeout: float | None = 60.0,
         registry_auth: RegistryAuthOption = None,
+        pin_digest: PinDigest = "never",
     ) -> SwarmClient:
         """A client of it, which looks for no registry credentials unless told to."""
         return SwarmClient(
-            transport=self.transport, api_version=api_version, timeout=timeout, registry_auth=registry_auth
+            transport=self.transport,
+            api_version=api_version,
+            timeout=timeout,
+            registry_auth=registry_auth,
+            pin_digest=pin_digest,
         )
 
     def handle(self, request: Request) -> Response:
