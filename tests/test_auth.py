@@ -368,7 +368,11 @@ def docker_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[
     """Write the config file."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.delenv("DOCKER_AUTH_CONFIG", raising=False)
-    return lambda config: (tmp_path / "config.json").write_text(json.dumps(config)) and None
+
+    def write(config: dict[str, Any]) -> None:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+
+    return write
 
 
 @pytest.fixture
@@ -453,7 +457,7 @@ async def test_an_environment_of_no_use_is_a_warning_and_the_file_is_looked_at(
     found = await lookup("config", "ghcr.io/o/x")
     assert "me" == sent(found.auth)["username"]
     assert ("DOCKER_AUTH_CONFIG: not a JSON object; it was left aside",) == found.warnings
-    with pytest.raises(CredentialsError, match="^DOCKER_AUTH_CONFIG: not a JSON object$"):
+    with pytest.raises(CredentialsError, match=r"^DOCKER_AUTH_CONFIG: not a JSON object$"):
         await lookup("config", "ghcr.io/o/x", asked=True)
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -194,7 +195,7 @@ async def test_a_caller_who_is_cancelled_before_the_helper_started_starts_none(
     limiter, gate = anyio.to_thread.current_default_thread_limiter(), threading.Event()
     async with anyio.create_task_group() as group:
         for _ in range(int(limiter.total_tokens)):
-            group.start_soon(anyio.to_thread.run_sync, gate.wait)
+            group.start_soon(partial(anyio.to_thread.run_sync, gate.wait))
         await until(lambda: limiter.available_tokens == 0)
         with anyio.move_on_after(0.01):
             await ask("test", "ghcr.io")

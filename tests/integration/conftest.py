@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import pytest
 
-from tests.fake import VERSIONS, FakeHarness
+from tests.fake import VERSIONS, FakeHarness, FakeRegistry
 from tests.harness.engine import Engine, loopback
 from tests.harness.packages import RELEASES, why_not
 from tests.harness.registry import Registry
@@ -25,7 +25,7 @@ NOT_ON_THE_FAKE: Final = {
     "test_examples.py": "runs programs that connect to a socket; test_demo.py runs the demo on the embedded engine",
     "test_connections.py": "is about the ways to an engine, and this one has none",
     "test_restarts.py": "kills the engine's process",
-    "registry": "needs a registry to push to and pull from",
+    "recorder": "listens on the socket of a real engine",
 }
 """What an engine without containers and sockets cannot have, by file or fixture, and why."""
 
@@ -87,5 +87,5 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def registry(engine: Engine) -> Iterator[Registry]:
     """A registry that asks for a password, at an address which the engine can reach."""
-    with Registry(engine) as running:
+    with FakeRegistry(engine) if isinstance(engine, FakeHarness) else Registry(engine) as running:
         yield running
