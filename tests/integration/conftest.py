@@ -11,6 +11,7 @@ import pytest
 from tests.fake import VERSIONS, FakeHarness, FakeRegistry
 from tests.harness.engine import Engine, loopback
 from tests.harness.packages import RELEASES, why_not
+from tests.harness.recorder import Recorder
 from tests.harness.registry import Registry
 
 if TYPE_CHECKING:
@@ -88,4 +89,11 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 def registry(engine: Engine) -> Iterator[Registry]:
     """A registry that asks for a password, at an address which the engine can reach."""
     with FakeRegistry(engine) if isinstance(engine, FakeHarness) else Registry(engine) as running:
+        yield running
+
+
+@pytest.fixture
+def recorder(engine: Engine) -> Iterator[Recorder]:
+    """A socket before the engine's own, that keeps what goes through."""
+    with Recorder(engine) as running:
         yield running

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from swarmkit import (
@@ -26,6 +29,8 @@ from swarmkit import (
 )
 from tests.fake import connect
 from tests.harness.engine import ARCHITECTURE, Engine
+from tests.harness.packages import RELEASES, program
+from tests.harness.recorder import Recorder
 from tests.harness.registry import Registry
 from tests.helpers import put_helper
 
@@ -315,8 +320,113 @@ async def test_an_image_is_pinned_by_a_change_and_its_platforms_go_with_it(
     assert await arrives(client)
 
 
+# --- the bytes of the docker program ---------------------------------------------------------------------------------
+
+HUB = "https://index.docker.io/v1/"
+PLACE = "registry.example:5000"
+IMAGE = f"{PLACE}/team/app:1"
+ODD = 'ü<&>:pä"\\/\t\x01\u2028😀>&<'
+
+
+def encoded(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A user's configuration, and an image."""
+
+    config: dict[str, Any]
+    image: str = IMAGE
+    answer: str = ""
+    """What the helper says."""
+    environment: dict[str, Any] | None = None
+    since: str = "20.10"
+    """The first release whose program looks there, or sends the registry's name along."""
+
+
+CASES = {
+    "a password": Case({"auths": {PLACE: {"auth": encoded("me:pw")}}}),
+    "odd characters": Case({"auths": {PLACE: {"auth": encoded(ODD)}}}),
+    "zeros around it": Case({"auths": {PLACE: {"auth": encoded("me:\0pw\0")}}}),
+    "in lines": Case({"auths": {PLACE: {"auth": "bWU6\ncHc=\n"}}}),
+    "in the clear": Case({"auths": {PLACE: {"username": "me", "password": "pw"}}}),
+    "an identity token": Case({"auths": {PLACE: {"auth": encoded("0:"), "identitytoken": "tok"}}}),
+    "a registry token": Case({"auths": {PLACE: {"registrytoken": "tok"}}}),
+    "a token's user in the file": Case({"auths": {PLACE: {"auth": encoded("<token>:tok")}}}),
+    "an old URL": Case({"auths": {f"https://{PLACE}/v1/": {"auth": encoded("me:pw")}}}),
+    "Docker Hub": Case({"auths": {HUB: {"auth": encoded("me:pw")}}}, "team/app:1"),
+    "Docker Hub by another name": Case({"auths": {HUB: {"auth": encoded("me:pw")}}}, "index.docker.io/team/app:1"),
+    "an own helper": Case(
+        {"credHelpers": {PLACE: "test"}, "credsStore": "other", "auths": {PLACE: {"auth": encoded("x:y")}}},
+        answer='{"ServerURL":"x","Username":"me","Secret":"p<w>"}',
+    ),
+    "no helper for this one": Case(
+        {"credHelpers": {PLACE: ""}, "credsStore": "test", "auths": {PLACE: {"auth": encoded("me:pw")}}}
+    ),
+    "a helper for all": Case({"credsStore": "test"}, answer='{"Username":"me","Secret":"pw"}', since="26.1"),
+    "a helper for Docker Hub": Case(
+        {"credsStore": "test"}, "nginx:1", answer='{"Username":"me","Secret":"pw"}', since="26.1"
+    ),
+    "a helper's token": Case({"credsStore": "test"}, answer='{"Username":"<token>","Secret":"tok"}', since="26.1"),
+    "a helper with a registry token beside": Case(
+        {"credsStore": "test", "auths": {PLACE: {"auth": encoded("x:y"), "registrytoken": "tok"}}},
+        answer='{"Username":"me","Secret":"pw"}',
+    ),
+    "a registry token beside a helper that has nothing": Case(
+        {"credsStore": "test", "auths": {PLACE: {"registrytoken": "tok"}}}, since="26.1"
+    ),
+    "the environment": Case(
+        {"auths": {PLACE: {"auth": encoded("x:y")}}}, environment={PLACE: {"auth": encoded("me:pw")}}, since="28.5"
+    ),
+    "another registry's in the environment": Case(
+        {"auths": {PLACE: {"auth": encoded("me:pw")}}}, environment={f"https://{PLACE}": {"auth": encoded("x:y")}}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_the_header_is_the_one_that_the_docker_program_sends(
+    engine: Engine,
+    recorder: Recorder,
+    docker_config: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    case = CASES[name]
+    script = f"echo '{case.answer}'" if case.answer else "echo credentials not found in native keychain; exit 1"
+    put_helper(tmp_path / "bin", "test", script, monkeypatch)
+    docker_config.write_text(json.dumps(case.config))
+    if case.environment is not None:
+        monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": case.environment}))
+    # The program of the engine's own release, unless that is too old to look there.
+    release = max(engine.release, case.since, key=list(RELEASES).index)
+    words = ["service", "create", "--detach", "--quiet", "--with-registry-auth", "--replicas", "0", "--name", "asked"]
+    done = await anyio.run_process(
+        [program("docker", release), "--host", recorder.host, *words, case.image], env=os.environ, check=False
+    )
+    assert 0 == done.returncode, done.stderr
+    theirs = recorder.credentials()
+    engine.docker("service", "rm", "asked")
+    async with SwarmClient(recorder.host) as client:
+        await client.services.create(
+            TaskTemplate(container_spec=ContainerSpec(case.image)),
+            name="asked",
+            mode=Replicated(replicas=0),
+            pin_digest="try",
+        )
+    ours = recorder.credentials()
+    engine.docker("service", "rm", "asked")
+    questions = [f"GET /distribution/{case.image.removeprefix('index.docker.io/')}/json", "POST /services/create"]
+    assert questions == [question for question, _ in theirs]
+    assert theirs == ours
+
+
 # --- references ------------------------------------------------------------------------------------------------------
 
+NEWER = ("LOCALHOST/a", "[::1]:5000/a:b", "[fe80::1]/a")
+"""What the oldest engine does not take yet."""
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 REFERENCES: dict[str, bool] = {
     "a": True,
@@ -380,6 +490,7 @@ def refuses(engine: Engine, image: str, name: str) -> bool:
 
 
 def test_references_are_read_as_engines_read_them(engine: Engine) -> None:
-    assert {image: not valid for image, valid in REFERENCES.items()} == {
+    unknown = NEWER if engine.release == "20.10" else ()
+    assert {image: not valid or image in unknown for image, valid in REFERENCES.items()} == {
         image: refuses(engine, image, f"reference-{number}") for number, image in enumerate(REFERENCES)
     }
