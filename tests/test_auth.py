@@ -25,6 +25,8 @@ from .helpers import put_helper
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.usefixtures("nothing_shows")
+
 HUB = "https://index.docker.io/v1/"
 SECRET = "hunter2"
 

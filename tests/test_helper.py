@@ -25,7 +25,7 @@ from .helpers import put_helper
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_shows")]
 SECRET = "hunter2"
 
 

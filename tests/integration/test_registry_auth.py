@@ -34,7 +34,7 @@ from tests.harness.recorder import Recorder
 from tests.harness.registry import Registry
 from tests.helpers import put_helper
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_config")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_config", "nothing_shows")]
 
 
 @pytest.fixture
