@@ -43,14 +43,14 @@ async def ask(helper: str, registry: str) -> Kept | None:
     Raises:
         CredentialsError: there is no such program, or it failed, took too long or gave no answer.
     """
-    run = _Run(helper, registry)
+    run = Run(helper, registry)
     try:
         return await run_sync(run.hold, abandon_on_cancel=True)
     finally:
         run.end()  # of a caller that was cancelled, the thread hears by this
 
 
-class _Run:
+class Run:
     """One run of a helper. It holds up a thread; `end` may be called from any other."""
 
     def __init__(self, helper: str, registry: str) -> None:
@@ -113,7 +113,7 @@ class _Run:
         said = b""
         while True:
             has_ended = process.poll() is not None  # asked first: by now all that it has said is in the pipe
-            piece: bytes | None = answer.read(_LIMIT)
+            piece = cast("bytes | None", answer.read(_LIMIT))
             said += piece or b""
             if len(said) > _LIMIT:
                 raise self._trouble(f"it said more than {_LIMIT // 1024} KiB")

@@ -51,7 +51,7 @@ class ImageChange:
         self._default_pin: PinDigest = default_pin
         self._needs_auth = needs_auth
         self._found: dict[tuple[str, str], auth.Lookup] = {}
-        self._answers: dict[str, DistributionInspect] = {}
+        self._answers: dict[str, DistributionInspect | SwarmkitError] = {}
 
     async def prepare(self, spec: ServiceSpec, live: ServiceSpec | None) -> auth.Lookup:
         """The credentials to send with a spec, and every warning; its image is pinned where that is wanted.
@@ -72,7 +72,7 @@ class ImageChange:
         inherited = limits if live is not None and limits == platforms_of(live) else []
         if pin == "require" or (pin == "try" and spec.image):
             try:
-                answer = await self._ask(spec.image, found, patience=_PATIENCE if pin == "try" else None)
+                answer = await self._ask(spec.image, pin, found)
                 spec.container.image = pinned(spec.image, answer)
             except SwarmkitError as error:
                 if pin == "require":
@@ -102,23 +102,30 @@ class ImageChange:
             )
         return self._found[image, before]
 
-    async def _ask(self, image: str, credentials: auth.Lookup, *, patience: float | None) -> DistributionInspect:
+    async def _ask(self, image: str, pin: PinDigest, credentials: auth.Lookup) -> DistributionInspect:
         """What the registry of an image says about it.
 
         GET /distribution/{name}/json, API 1.30.
         """
         name = ImageReference.parse(image).with_tag().familiar
+        limit = self._engine.timeout
+        if pin == "try":
+            limit = _PATIENCE if limit is None else min(_PATIENCE, limit / 2)
         if name not in self._answers:
-            limits = [seconds for seconds in (patience, self._engine.timeout and self._engine.timeout / 2) if seconds]
-            with self._engine.one_deadline(min(limits) if patience is not None else UNSET):
-                self._answers[name] = await self._engine.call(
-                    "GET",
-                    f"/distribution/{name}/json",
-                    headers=credentials.headers,
-                    since=_SINCE,
-                    into=DistributionInspect,
-                )
-        return self._answers[name]
+            try:
+                with self._engine.one_deadline(limit):
+                    self._answers[name] = await self._engine.call(
+                        "GET",
+                        f"/distribution/{name}/json",
+                        headers=credentials.headers,
+                        since=_SINCE,
+                        into=DistributionInspect,
+                    )
+            except SwarmkitError as error:
+                self._answers[name] = error
+        if isinstance(answer := self._answers[name], SwarmkitError):
+            raise answer
+        return answer
 
 
 def pinned(image: str, answer: DistributionInspect) -> str:

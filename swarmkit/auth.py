@@ -105,7 +105,7 @@ async def lookup(
             credentials and a helper or DOCKER_AUTH_CONFIG is of no use, or needs some and there are none.
     """
     if option == "previous-spec":
-        return Lookup(None, stored=option)
+        return Lookup(None, stored="previous-spec")
     key = _key_of(image)
     if option is None or key is None:
         found = Lookup(None)
@@ -186,7 +186,7 @@ def in_environment(text: str, key: str) -> RegistryAuth | None:
     entry = _section(config, "auths", VARIABLE).get(key)
     if entry is None:
         return None
-    found = _read_entry(entry, key, VARIABLE) if _mapping(entry).keys() == {"auth"} else None
+    found = _read_entry(entry, key, VARIABLE) if {*_mapping(entry)} == {"auth"} else None
     if found is None:
         raise CredentialsError(f"{VARIABLE}: Docker takes nothing there but an auth, and {key} has something else")
     return found
@@ -251,10 +251,9 @@ def _decoded(encoded: str) -> str:
 
 
 def _section(config: Mapping[str, Any], name: str, where: object) -> Mapping[str, Any]:
-    section = config.get(name)
-    if not isinstance(section, dict | None):
+    if not isinstance(config.get(name), dict | None):
         raise CredentialsError(f"{where}: {name} is not a JSON object")
-    return _mapping(section)
+    return _mapping(config.get(name))
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -9,17 +9,16 @@ import contextlib
 import logging
 import pickle
 import traceback
-import warnings
 from base64 import b64encode, urlsafe_b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import wraps
 from typing import Any, Final
 
 import pytest
 
 from swarmkit import RegistryAuth, ServiceCreated, ServiceUpdated, SwarmClient, SwarmkitError, auth
-from swarmkit._helper import _Run
+from swarmkit._helper import Run
 from swarmkit._pinning import ImageChange
 from swarmkit.services import Services
 
@@ -81,14 +80,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 @contextlib.contextmanager
-def watching(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+def watching(monkeypatch: pytest.MonkeyPatch) -> Generator[Watch]:
     """Watch over everything within the block."""
     watch = Watch()
-    for kind in (SwarmkitError, RegistryAuth, SwarmClient, Services, ImageChange, _Run):
+    for kind in (SwarmkitError, RegistryAuth, SwarmClient, Services, ImageChange, Run):
         monkeypatch.setattr(kind, "__init__", _noticed(watch, kind.__init__))
     for place, name in ((auth, "lookup"), (ImageChange, "prepare"), (Services, "create"), (Services, "_change")):
         monkeypatch.setattr(place, name, _answered(watch, getattr(place, name)))
-    monkeypatch.setattr(warnings, "showwarning", lambda message, *_: watch.notice(message))
     root = logging.getLogger()
     level = root.level
     root.addHandler(watch)

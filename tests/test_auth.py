@@ -190,7 +190,7 @@ def test_a_config_file_without_credentials_is_no_error(config: dict[str, Any]) -
     assert "" == helper_for(config, "ghcr.io", "config.json")
 
 
-BROKEN = [
+BROKEN: list[Any] = [
     *({"auth": auth} for auth in ("*", "a", encoded("nocolon"), encoded(":pw"), "_-_-", encoded("me:pwd")[:-1] + "*")),
     *({"auth": auth} for auth in ("/w==", "é", 5, [SECRET])),
     *({"username": "me", name: {"x": SECRET}} for name in ("password", "identitytoken", "registrytoken")),
