@@ -6,7 +6,7 @@ Must not know: where credentials come from, or how a spec gets into the swarm.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from . import auth
 from ._engine import Engine
@@ -47,7 +47,7 @@ class ImageChange:
         self._engine = engine
         self._auth: auth.ChangeAuthOption | Unset = registry_auth
         self._default_auth: auth.RegistryAuthOption = default_auth
-        self._pin: PinDigest | Unset = pin_digest
+        self._pin: PinDigest | Unset = pin_digest if isinstance(pin_digest, Unset) else checked(pin_digest)
         self._default_pin: PinDigest = default_pin
         self._needs_auth = needs_auth
         self._found: dict[tuple[str, str], auth.Lookup] = {}
@@ -61,7 +61,10 @@ class ImageChange:
         Raises:
             CredentialsError: Docker's config file cannot be read, or credentials that are needed cannot be had.
             SwarmkitError: a digest is required and cannot be had.
+            ValueError: credentials are to come from the previous spec of a new service.
         """
+        if live is None and self._auth == "previous-spec":
+            raise ValueError("a new service has no previous spec to take credentials from")
         before = "" if live is None else live.image
         is_new = live is None or spec.image != before
         default = self._default_pin if is_new else "never"
@@ -126,6 +129,17 @@ class ImageChange:
         if isinstance(answer := self._answers[name], SwarmkitError):
             raise answer
         return answer
+
+
+def checked(pin_digest: PinDigest) -> PinDigest:
+    """The same, if it is one: what is misspelt must not pass for "never".
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if pin_digest not in get_args(PinDigest):
+        raise ValueError(f'pin_digest is "never", "try" or "require", not {pin_digest!r}')
+    return pin_digest
 
 
 def pinned(image: str, answer: DistributionInspect) -> str:

@@ -103,6 +103,7 @@ async def lookup(
     Raises:
         CredentialsError: Docker's config file, or the entry for this registry, cannot be read; or the caller asked for
             credentials and a helper or DOCKER_AUTH_CONFIG is of no use, or needs some and there are none.
+        ValueError: the option is none.
     """
     if option == "previous-spec":
         return Lookup(None, stored="previous-spec")
@@ -111,6 +112,8 @@ async def lookup(
         found = Lookup(None)
     elif isinstance(option, RegistryAuth):
         found = Lookup(option if option.server else replace(option, server=key))
+    elif cast("object", option) != "config":
+        raise ValueError('registry_auth is a RegistryAuth, "config" or None')  # it may be a password: not shown
     else:
         found = await _as_docker_does(key, asked=asked or needed)
         if found.auth is None and before and _key_of(before) != key:

@@ -15,7 +15,7 @@ from typing import Any, Literal, cast, overload
 from . import convergence, patch, refusals
 from ._conflicts import Conflicts, Write, write_once
 from ._engine import ByteStream, Engine, reference
-from ._pinning import ImageChange, PinDigest
+from ._pinning import ImageChange, PinDigest, checked
 from .auth import ChangeAuthOption, Lookup, RegistryAuth, RegistryAuthOption
 from .errors import InvalidSpec, OutOfSequence, Problem, SwarmkitError
 from .logs import LogStream, Since, since_parameter
@@ -59,7 +59,7 @@ class Services:
         self._tasks = tasks
         self._nodes = nodes
         self._registry_auth: RegistryAuthOption = registry_auth
-        self._pin_digest: PinDigest = pin_digest
+        self._pin_digest: PinDigest = checked(pin_digest)
         self._conflicts = Conflicts(engine.clock)
 
     # --- create ------------------------------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ class Services:
         with self._engine.one_deadline():
             live = (await self.inspect(service)).spec if spec.image else spec
             credentials = await self._image_change(registry_auth, pin_digest).prepare(spec, live)
-            return await self._strictly(service, self._write(service_id, spec, base, credentials), base)
+            return await self._strictly(service, self._write(service_id, spec, base, credentials, live), base)
 
     async def scale(self, service: str, replicas: int) -> ServiceUpdated:
         """Set the number of replicas; of a replicated job, of total completions.
@@ -497,9 +497,7 @@ class Services:
             spec = _changed(live.spec, change)
             await self._refuse(spec, live.spec)
             credentials = await image.prepare(spec, live.spec)
-            # Credentials cannot be read back: where they are all that changes, nothing shows whether they arrived.
-            is_seen = not credentials.headers or bool(patch.diff(live.spec, spec))
-            return self._write(live.id, spec, live.version.index, credentials, is_seen=is_seen)
+            return self._write(live.id, spec, live.version.index, credentials, live.spec)
 
         if version is None:
             return await self._until_it_lands(service, prepare)
@@ -537,9 +535,11 @@ class Services:
                 raise
 
     def _write(
-        self, service_id: str, spec: ServiceSpec, base: int, credentials: Lookup, *, is_seen: bool = True
+        self, service_id: str, spec: ServiceSpec, base: int, credentials: Lookup, live: ServiceSpec
     ) -> Write[Service, ServiceUpdated]:
         """The change of a service to a spec, based on a version index."""
+        # Credentials cannot be read back: where they are all that changes, nothing shows whether they arrived.
+        is_seen = not credentials.headers or bool(patch.diff(live, spec))
 
         async def send() -> ServiceUpdated:
             updated = await self._engine.call(

@@ -16,7 +16,7 @@ import anyio.to_thread
 import pytest
 
 from swarmkit import _helper
-from swarmkit._helper import Kept, ask
+from swarmkit._helper import Kept, Run, ask
 from swarmkit.errors import CredentialsError
 
 from .helpers import put_helper
@@ -198,6 +198,17 @@ async def test_a_caller_who_is_cancelled_before_the_helper_started_starts_none(
             await ask("test", "ghcr.io")
         gate.set()
     await anyio.to_thread.run_sync(int)
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_a_helper_that_nobody_waits_for_any_more_is_not_started(
+    helper: Callable[[str], Path], tmp_path: Path
+) -> None:
+    helper(f"touch {tmp_path}/ran")
+    run = Run("test", "ghcr.io")
+    run.end()
+    with pytest.raises(CredentialsError, match="nobody waits"):
+        run.hold()
     assert not (tmp_path / "ran").exists()
 
 

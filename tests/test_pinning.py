@@ -290,6 +290,18 @@ async def test_the_registry_is_asked_with_the_credentials_that_are_sent() -> Non
     assert f"registry.example/app:latest@{SHA}" == change.json["TaskTemplate"]["ContainerSpec"]["Image"]
 
 
+async def test_what_is_misspelt_does_not_pass_for_never(engine: FakeEngine, client: SwarmClient) -> None:
+    wrong: Any = "required"
+    with pytest.raises(ValueError, match="not 'required'"):
+        engine.client(pin_digest=wrong)
+    for option in ({"pin_digest": wrong}, {"registry_auth": "Config"}, {"registry_auth": "previous-spec"}):
+        call: Any = client.services.create
+        with pytest.raises(ValueError, match=r"pin_digest is|registry_auth is|no previous spec") as caught:
+            await call(template(), name="web", **option)
+        assert "Config" not in str(caught.value)
+    assert [] == await client.services.list()
+
+
 # --- on change -------------------------------------------------------------------------------------------------------
 
 
@@ -487,7 +499,9 @@ async def test_whether_fresh_ones_arrived_cannot_be_read(losing: StubEngine) -> 
     async with SwarmClient(losing.host) as client:
         with pytest.raises(OutcomeUnknown):
             await client.services.refresh_registry_auth("web", registry_auth=GIVEN)
-        losing.received.clear()
+        with pytest.raises(OutcomeUnknown):
+            spec = ServiceSpec.model_validate(LIVE["Spec"])
+            await client.services.replace("web", spec, version=8, registry_auth=GIVEN)
         await client.services.update("web", labels=None)  # this changes nothing at all
 
 

@@ -320,6 +320,27 @@ async def test_an_image_is_pinned_by_a_change_and_its_platforms_go_with_it(
     assert await arrives(client)
 
 
+@pytest.mark.usefixtures("recorder")  # that is, not on the embedded engine, which the docker program cannot reach
+async def test_what_is_stored_is_what_the_docker_program_would_store(
+    client: SwarmClient, engine: Engine, registry: Registry, image: str, docker_config: Path
+) -> None:
+    docker_config.write_text(logged_in(registry, registry.password))
+    words = ["service", "create", "--detach", "--quiet", "--with-registry-auth", "--replicas", "0", "--name", "private"]
+    stored: list[Any] = []
+    for by_program in (True, False):
+        if by_program:
+            command = [program("docker", engine.release), "--host", engine.host, *words, image]
+            await anyio.run_process(command, env=os.environ)
+        else:
+            given = TaskTemplate(container_spec=ContainerSpec(image))
+            await client.services.create(given, name="private", pin_digest="require", mode=Replicated(replicas=0))
+        spec = (await client.services.inspect("private")).spec
+        stored.append((spec.image, spec.task_template and spec.task_template.placement))
+        await client.services.remove("private")
+    assert stored[0] == stored[1]
+    assert "@sha256:" in stored[0][0]
+
+
 # --- the bytes of the docker program ---------------------------------------------------------------------------------
 
 HUB = "https://index.docker.io/v1/"
