@@ -37,6 +37,12 @@ from tests.helpers import put_helper
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_config", "nothing_shows")]
 
 
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One backend: what an engine pulls with does not depend on it; helpers and lookups have tests on both."""
+    return "asyncio"
+
+
 @pytest.fixture
 def image(engine: Engine, registry: Registry) -> Iterator[str]:
     """An image that is in the registry and not on the engine."""
