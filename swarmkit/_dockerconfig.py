@@ -28,13 +28,18 @@ def folder(environ: Mapping[str, str]) -> Path:
     return home / ".docker"
 
 
+def file(environ: Mapping[str, str]) -> Path:
+    """Docker's config file, whether there is one or not."""
+    return folder(environ) / "config.json"
+
+
 def read(environ: Mapping[str, str]) -> dict[str, Any]:
     """What Docker's config file says; nothing where there is no file.
 
     Raises:
         CredentialsError: there is one and it cannot be read.
     """
-    return read_object(folder(environ) / "config.json")
+    return read_object(file(environ))
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -221,6 +221,7 @@ class Engine:
         query: Query | None = None,
         body: WireModel | None = None,
         headers: Mapping[str, str] | None = None,
+        since: ApiVersion = OLDEST,
     ) -> None: ...
 
     @overload
@@ -232,6 +233,7 @@ class Engine:
         query: Query | None = None,
         body: WireModel | None = None,
         headers: Mapping[str, str] | None = None,
+        since: ApiVersion = OLDEST,
         into: type[T],
     ) -> T: ...
 
@@ -243,14 +245,15 @@ class Engine:
         query: Query | None = None,
         body: WireModel | None = None,
         headers: Mapping[str, str] | None = None,
+        since: ApiVersion = OLDEST,
         into: type[T] | None = None,
     ) -> T | None:
-        """Send one request and read its answer into a model.
+        """Send one request and read its answer into a model. `since` is what the endpoint itself needs.
 
         Raises:
             SwarmkitError: whatever went wrong, always as one of these.
         """
-        request = _Request(method, path, query, body, headers)
+        request = _Request(method, path, query, body, headers, since)
         content = await self._within_deadline(request, self._content)
         return None if into is None else _decode(into, content, request)
 

@@ -11,6 +11,7 @@ import httpx
 
 from . import _hosts
 from ._engine import Engine
+from ._pinning import PinDigest
 from ._tls import TLSConfig
 from .auth import RegistryAuthOption
 from .errors import UnsupportedApiVersion
@@ -37,8 +38,10 @@ class SwarmClient:
         timeout: Seconds an operation may take as a whole, however many requests it makes; None for no limit. A leader
             election can stall one for 15 s.
         max_connections: Calls on the wire at once; further ones wait their turn. Streams do not count.
-        registry_auth: Where a service's registry credentials come from: "config" is Docker's config file, a
+        registry_auth: Where a service's registry credentials come from: "config" is where Docker keeps them, a
             RegistryAuth is sent as given, None sends none. Credentials that are sent are stored in the swarm.
+        pin_digest: Whether new images are pinned to the digest that their registry has for them: "never"; "try", with
+            a warning where it cannot be had; or "require".
         transport: An httpx transport in place of the own one, for tests. If it has a `clock`, waits sleep on that.
 
     Raises:
@@ -61,6 +64,7 @@ class SwarmClient:
         timeout: float | None = 60.0,
         max_connections: int = 64,
         registry_auth: RegistryAuthOption = "config",
+        pin_digest: PinDigest = "never",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         elsewhere = transport is not None and host is None and context is None
@@ -73,7 +77,7 @@ class SwarmClient:
         )
         self.tasks = Tasks(self._engine)
         self.nodes = Nodes(self._engine)
-        self.services = Services(self._engine, self.tasks, self.nodes, registry_auth)
+        self.services = Services(self._engine, self.tasks, self.nodes, registry_auth, pin_digest)
 
     async def __aenter__(self) -> Self:
         return self

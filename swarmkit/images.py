@@ -6,12 +6,13 @@ Pure. Follows the grammar that Docker itself parses by, with its familiar short 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import InvalidReference
 
 DOCKER_HUB = "docker.io"
-_LEGACY_HUB = "index.docker.io"
+LEGACY_HUB = "index.docker.io"
+_DEFAULT_TAG = "latest"
 _OFFICIAL = "library/"
 _NAME_LIMIT = 255
 
@@ -20,7 +21,7 @@ _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _LABEL = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
 _DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
-_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9A-Fa-f]{32,}")
+_DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}")
 _BARE_ID = re.compile(r"[a-f0-9]{64}")
 
 
@@ -60,6 +61,20 @@ class ImageReference:
             raise InvalidReference(f"not an image reference: {text[:200]!r}")
         return cls(domain, path, tag if colon else None, digest if at else None)
 
+    def with_tag(self) -> ImageReference:
+        """The same with the tag that is meant where neither tag nor digest is given."""
+        return self if self.tag or self.digest else replace(self, tag=_DEFAULT_TAG)
+
+    def with_digest(self, digest: str) -> ImageReference:
+        """The same image by its digest; the tag stays, for people to read.
+
+        Raises:
+            InvalidReference: it is no digest.
+        """
+        if _DIGEST.fullmatch(digest) is None:
+            raise InvalidReference(f"not a digest: {digest[:200]!r}")
+        return replace(self, digest=digest)
+
     @property
     def familiar(self) -> str:
         """The form users write: without Docker Hub's own names, where it means the same without them."""
@@ -84,7 +99,7 @@ def _split(name: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
     is_domain = bool(slash) and ("." in first or ":" in first or first == "localhost" or first.lower() != first)
     domain, path = (first, rest) if is_domain else (DOCKER_HUB, name)
-    if domain == _LEGACY_HUB:
+    if domain == LEGACY_HUB:
         domain = DOCKER_HUB
     if domain == DOCKER_HUB and "/" not in path:
         path = _OFFICIAL + path

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, cast, overload
 
-from . import auth, canonical, patch, refusals
+from . import canonical, patch, refusals
 from ._conflicts import Conflicts, R, Write, write_once
 from ._engine import ByteStream, Engine, reference
-from .auth import RegistryAuthOption
+from ._pinning import ImageChange, PinDigest, checked
+from .auth import ChangeAuthOption, Lookup, RegistryAuth, RegistryAuthOption
 from .convergence import Limits
 from .errors import InvalidReference, InvalidSpec, NameConflict, NotFound, OutOfSequence, Problem, SwarmkitError
 from .logs import LogStream, Since, since_parameter
@@ -57,11 +58,19 @@ _TRIES: Final = 3
 class Services:
     """The services of the swarm."""
 
-    def __init__(self, engine: Engine, tasks: Tasks, nodes: Nodes, registry_auth: RegistryAuthOption) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tasks: Tasks,
+        nodes: Nodes,
+        registry_auth: RegistryAuthOption,
+        pin_digest: PinDigest = "never",
+    ) -> None:
         self._engine = engine
         self._tasks = tasks
         self._nodes = nodes
         self._registry_auth: RegistryAuthOption = registry_auth
+        self._pin_digest: PinDigest = checked(pin_digest)
         self._conflicts = Conflicts(engine.clock)
 
     # --- create ------------------------------------------------------------------------------------------------------
@@ -79,11 +88,16 @@ class Services:
         networks: Networks | None = None,
         endpoint_spec: EndpointSpec | None = None,
         registry_auth: RegistryAuthOption | Unset = UNSET,
+        pin_digest: PinDigest | Unset = UNSET,
     ) -> ServiceCreated: ...
 
     @overload
     async def create(
-        self, task_template: ServiceSpec, *, registry_auth: RegistryAuthOption | Unset = UNSET
+        self,
+        task_template: ServiceSpec,
+        *,
+        registry_auth: RegistryAuthOption | Unset = UNSET,
+        pin_digest: PinDigest | Unset = UNSET,
     ) -> ServiceCreated: ...
 
     async def create(
@@ -98,21 +112,29 @@ class Services:
         networks: Networks | None = None,
         endpoint_spec: EndpointSpec | None = None,
         registry_auth: RegistryAuthOption | Unset = UNSET,
+        pin_digest: PinDigest | Unset = UNSET,
     ) -> ServiceCreated:
         """A new service, from a task template and what goes around it, or from a whole ServiceSpec.
 
         Returns its id and the engine's warnings; its tasks come later (`wait`). Without a name the engine makes one up.
         `networks` are the task template's. Registry credentials for the image are looked up as the client was told to,
-        or as `registry_auth` says, and stored in the swarm with the service; None sends none.
+        or as `registry_auth` says, and stored in the swarm with the service; None sends none. Where they cannot be had
+        that is a warning, since the image may be public, and with `registry_auth="config"` an error.
 
-        POST /services/create, API 1.24.
+        `pin_digest` asks the registry for the image's digest, so that every node runs the same one, and for the
+        platforms it runs on, to which placement is limited then unless it has platforms already. "try" keeps the tag
+        and gives a warning where there is no answer, "require" raises the engine's error. A client has a default for
+        it, "never" unless said.
+
+        POST /services/create, API 1.24; pinning GET /distribution/{name}/json, API 1.30.
 
         Raises:
             InvalidSpec: the engine would accept it and do something else.
             UnsupportedFeature: the API version in use lacks part of it.
             NameConflict: there is a service of that name.
             PortInUse: another service publishes one of the ports.
-            CredentialsError: Docker's config file cannot be read.
+            CredentialsError: Docker's config file cannot be read, or the credentials asked for cannot be had.
+            EngineError: the image is to be pinned, and its registry does not give a digest.
             OutcomeUnknown: it was sent and the answer lost.
         """
         given: dict[str, Any] = {
@@ -134,10 +156,11 @@ class Services:
             if networks is not None:
                 _join(spec, networks)
         await self._refuse(spec)
-        credentials = await auth.lookup(self._auth_option(registry_auth), spec.image)
-        created = await self._engine.call(
-            "POST", "/services/create", body=spec, headers=credentials.headers, into=ServiceCreated
-        )
+        with self._engine.one_deadline():
+            credentials = await self._image_change(registry_auth, pin_digest).prepare(spec, None)
+            created = await self._engine.call(
+                "POST", "/services/create", body=spec, headers=credentials.headers, into=ServiceCreated
+            )
         created.warnings += credentials.warnings
         return created
 
@@ -237,7 +260,8 @@ class Services:
         rollback_config: RollbackConfig | Unset | None = UNSET,
         networks: Networks | Unset | None = UNSET,
         endpoint_spec: EndpointSpec | Unset | None = UNSET,
-        registry_auth: RegistryAuthOption | Unset = UNSET,
+        registry_auth: ChangeAuthOption | Unset = UNSET,
+        pin_digest: PinDigest | Unset = UNSET,
     ) -> ServiceUpdated:
         """Change what is given and nothing else.
 
@@ -248,7 +272,10 @@ class Services:
 
         Stored registry credentials are kept, unless the image changes or `registry_auth` is given: then they are
         looked up as on create, and where an image of another registry has none, the stored ones are dropped. None
-        always keeps them.
+        always keeps them, and "previous-spec" takes those that are stored with the previous spec.
+
+        A new image is pinned to its digest as the client was told to; with `pin_digest` one that stays is as well. An
+        image that is changed without that, while tasks are limited to the platforms of the one before, is a warning.
 
         Any change of a job runs it again, also one of its labels alone.
 
@@ -260,6 +287,8 @@ class Services:
             UnsupportedFeature: the API version in use lacks part of the whole spec, which it would then destroy.
             Unimplemented: the mode is of another kind: engines cannot change that.
             NotFound: there is no such service.
+            CredentialsError: Docker's config file cannot be read, or the credentials asked for cannot be had.
+            EngineError: the image is to be pinned, and its registry does not give a digest.
             OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
         given: dict[str, Any] = {
@@ -282,19 +311,20 @@ class Services:
                 _join(merged, joined)
             return merged
 
-        return await self._change(service, apply, version=version, registry_auth=registry_auth)
+        return await self._change(service, apply, self._image_change(registry_auth, pin_digest), version=version)
 
     async def edit(
         self,
         service: str,
         change: Callable[[ServiceSpec], ServiceSpec | None],
         *,
-        registry_auth: RegistryAuthOption | Unset = UNSET,
+        registry_auth: ChangeAuthOption | Unset = UNSET,
+        pin_digest: PinDigest | Unset = UNSET,
     ) -> ServiceUpdated:
         """Change a service by a function: it gets a copy of the live spec, and alters it or returns another.
 
-        On a conflict it is called again with what is live then, so it should do nothing else. Credentials are kept as
-        in `update`.
+        On a conflict it is called again with what is live then, so it should do nothing else. Credentials are kept and
+        images pinned as in `update`.
 
         Any change of a job runs it again, also one of its labels alone.
 
@@ -305,9 +335,11 @@ class Services:
             InvalidSpec: the engine would accept a changed value and do something else.
             UnsupportedFeature: the API version in use lacks part of the whole spec, which it would then destroy.
             NotFound: there is no such service.
+            CredentialsError: Docker's config file cannot be read, or the credentials asked for cannot be had.
+            EngineError: the image is to be pinned, and its registry does not give a digest.
             OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
-        return await self._change(service, change, registry_auth=registry_auth)
+        return await self._change(service, change, self._image_change(registry_auth, pin_digest))
 
     async def replace(
         self,
@@ -315,12 +347,13 @@ class Services:
         spec: ServiceSpec,
         *,
         version: int | ObjectVersion,
-        registry_auth: RegistryAuthOption | Unset = None,
+        registry_auth: ChangeAuthOption | Unset = UNSET,
+        pin_digest: PinDigest | Unset = UNSET,
     ) -> ServiceUpdated:
         """Put this whole spec in the place of the live one: what it does not say goes back to the engine's default.
 
-        `version` is the version index the spec is based on. Stored credentials are kept unless `registry_auth` is
-        given.
+        `version` is the version index the spec is based on. Credentials are kept and images pinned as in `update`: for
+        that the live image is read.
 
         Any change of a job runs it again, also one of its labels alone.
 
@@ -332,13 +365,17 @@ class Services:
             UnsupportedFeature: the API version in use lacks part of it.
             Unimplemented: it has another name, or a mode of another kind: engines cannot change those.
             NotFound: there is no such service.
+            CredentialsError: Docker's config file cannot be read, or the credentials asked for cannot be had.
+            EngineError: the image is to be pinned, and its registry does not give a digest.
             OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
         service_id, spec = _id(service), spec.model_copy(deep=True)
         await self._refuse(spec, replaced=service)
-        credentials = await auth.lookup(self._auth_option(registry_auth), spec.image)
         base = _index(version)
-        return await self._strictly(service, self._write(service_id, spec, base, credentials), base)
+        with self._engine.one_deadline():
+            live = (await self.inspect(service)).spec if spec.image else spec
+            credentials = await self._image_change(registry_auth, pin_digest).prepare(spec, live)
+            return await self._strictly(service, self._write(service_id, spec, base, credentials, live), base)
 
     async def scale(self, service: str, replicas: int) -> ServiceUpdated:
         """Set the number of replicas; of a replicated job, of total completions.
@@ -364,7 +401,32 @@ class Services:
                 raise InvalidSpec([Problem("Mode", "a global service cannot be scaled: the nodes decide")])
             spec.mode = mode
 
-        return await self._change(service, apply)
+        return await self._change(service, apply, ImageChange(self._engine))
+
+    async def refresh_registry_auth(
+        self, service: str, *, registry_auth: RegistryAuth | Literal["config"] | Unset = UNSET
+    ) -> ServiceUpdated:
+        """Put fresh registry credentials in the place of the stored ones; no task restarts.
+
+        They are looked up as the client was told to, or as `registry_auth` says. The update that takes them there
+        changes nothing else, but it is one: the previous spec is the present one afterwards, and a rollback brings
+        back the credentials before.
+
+        POST /services/{id}/update, API 1.24.
+
+        Raises:
+            CredentialsError: there are no credentials to send, or they cannot be had.
+            InvalidSpec: the service is a job, which any change runs again.
+            NotFound: there is no such service.
+            OutOfSequence: others were faster all the time.
+            OutcomeUnknown: its answer was lost. Doing it again does no harm.
+        """
+
+        def apply(spec: ServiceSpec) -> None:
+            if spec.mode is not None and (spec.mode.replicated_job is not None or spec.mode.global_job is not None):
+                raise InvalidSpec([Problem("Mode", "a job would run again: credentials are stored by an update")])
+
+        return await self._change(service, apply, self._image_change(registry_auth, needs_auth=True))
 
     async def rollback(self, service: str) -> ServiceUpdated:
         """Go back to the previous spec. A second rollback comes back.
@@ -390,7 +452,7 @@ class Services:
 
         return await self._until_it_lands(service, prepare)
 
-    async def force_update(self, service: str, *, registry_auth: RegistryAuthOption | Unset = UNSET) -> ServiceUpdated:
+    async def force_update(self, service: str, *, registry_auth: ChangeAuthOption | Unset = UNSET) -> ServiceUpdated:
         """Replace all tasks by new ones of the same spec, as the update config says.
 
         POST /services/{id}/update, API 1.25.
@@ -405,15 +467,22 @@ class Services:
             template = spec.task_template = spec.task_template or TaskTemplate()
             template.force_update = (template.force_update or 0) + 1
 
-        return await self._change(service, count, registry_auth=registry_auth)
+        return await self._change(service, count, self._image_change(registry_auth))
 
-    async def apply(self, spec: ServiceSpec, *, registry_auth: RegistryAuthOption | Unset = UNSET) -> Applied:
+    async def apply(
+        self,
+        spec: ServiceSpec,
+        *,
+        registry_auth: RegistryAuthOption | Unset = UNSET,
+        pin_digest: PinDigest | Unset = UNSET,
+    ) -> Applied:
         """Make the service of this name what the spec says: create it, update it, or leave it alone if it is that.
 
         Returns which, and what was different. What the spec does not say goes back to the engine's default, as in
         `replace`. A default that is said or left out, an order that does not count, and a digest that the live image's
-        tag was pinned to are no difference; the digest, and the counter of `force_update`, are kept. Safe to run again
-        and several times at once. Credentials are kept as in `update`.
+        tag was pinned to are no difference; the digest, and the counter of `force_update`, are kept. With `pin_digest`
+        the registry is asked, and a tag that has moved is one. Safe to run again and several times at once. Credentials
+        are kept as in `update`.
 
         GET /services, POST /services/create or /services/{id}/update, API 1.25.
 
@@ -422,17 +491,21 @@ class Services:
             UnsupportedFeature: the API version in use lacks part of it.
             Unimplemented: the mode is of another kind: engines cannot change that.
             OutOfSequence: others were faster all the time.
+            CredentialsError: Docker's config file cannot be read, or the credentials asked for cannot be had.
+            EngineError: the image is to be pinned, and its registry does not give a digest.
             OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
         if not spec.name:
             raise InvalidSpec([Problem("Name", "must be given: it says which service is meant")])
         wanted, name, tries = spec.model_copy(deep=True), spec.name, _TRIES
+        image = self._image_change(registry_auth, pin_digest)
+        pins = pin_digest in ("try", "require")
         with self._engine.one_deadline():
             while True:
                 try:
                     if present := await self.list(name=name):
-                        return await self._apply_to(present[0].id, wanted, registry_auth)
-                    created = await self.create(wanted, registry_auth=registry_auth)
+                        return await self._apply_to(present[0].id, wanted, image, pins=pins)
+                    created = await self.create(wanted, registry_auth=registry_auth, pin_digest=pin_digest)
                     return Applied(id=created.id, outcome="created", warnings=tuple(created.warnings))
                 except (NotFound, NameConflict):
                     # Another one may have removed or created it in between.
@@ -555,14 +628,17 @@ class Services:
         self,
         service: str,
         change: Callable[[ServiceSpec], ServiceSpec | None],
+        image: ImageChange,
         *,
         version: int | ObjectVersion | None = None,
-        registry_auth: RegistryAuthOption | Unset = UNSET,
     ) -> ServiceUpdated:
         """Read, change, refuse, post; again on a conflict, unless the change is based on a certain version."""
 
         async def prepare(live: Service) -> Write[Service, ServiceUpdated]:
-            return await self._write_over(live, _changed(live.spec, change), registry_auth)
+            spec = _changed(live.spec, change)
+            await self._refuse(spec, live.spec)
+            credentials = await image.prepare(spec, live.spec)
+            return self._write(live.id, spec, live.version.index, credentials, live.spec)
 
         if version is None:
             return await self._until_it_lands(service, prepare)
@@ -575,20 +651,23 @@ class Services:
         stale.sent, stale.current = base, live.version.index
         raise stale
 
-    async def _apply_to(
-        self, service_id: str, wanted: ServiceSpec, registry_auth: RegistryAuthOption | Unset
-    ) -> Applied:
+    async def _apply_to(self, service_id: str, wanted: ServiceSpec, image: ImageChange, *, pins: bool) -> Applied:
         """Make an existing service what the spec says, unless it is that."""
 
         async def prepare(live: Service) -> Write[Service, Applied]:
             spec = wanted.model_copy(deep=True)
-            canonical.keep_what_is_settled(spec, live.spec)
             await self._find_networks(spec, live.spec)
+            if not pins:
+                canonical.keep_what_is_settled(spec, live.spec)
+            credentials = await image.prepare(spec, live.spec)
+            canonical.keep_what_is_settled(spec, live.spec)  # also where a pin was tried in vain
             changes = canonical.changes(live.spec, spec)
             if not changes:
-                return Write[Service, Applied].of_nothing(Applied(id=live.id, outcome="unchanged"))
-            write = await self._write_over(live, spec, registry_auth)
-            return write.giving(
+                return Write[Service, Applied].of_nothing(
+                    Applied(id=live.id, outcome="unchanged", warnings=tuple(credentials.warnings))
+                )
+            await self._refuse(spec, live.spec)
+            return self._write(live.id, spec, live.version.index, credentials, live.spec).giving(
                 lambda updated: Applied(
                     id=live.id, outcome="updated", changes=changes, warnings=tuple(updated.warnings)
                 )
@@ -605,15 +684,6 @@ class Services:
                     path = f"/networks/{reference(attachment.target, 'network')}"
                     query = NetworkInspectQuery(scope="swarm")
                     attachment.target = (await self._engine.call("GET", path, query=query, into=Network)).id
-
-    async def _write_over(
-        self, live: Service, spec: ServiceSpec, registry_auth: RegistryAuthOption | Unset
-    ) -> Write[Service, ServiceUpdated]:
-        """The change of a service as it is live; credentials go along where the image changes or they are given."""
-        await self._refuse(spec, live.spec)
-        option = None if isinstance(registry_auth, Unset) and spec.image == live.spec.image else registry_auth
-        credentials = await auth.lookup(self._auth_option(option), spec.image, before=live.spec.image)
-        return self._write(live.id, spec, live.version.index, credentials)
 
     async def _refuse(self, spec: ServiceSpec, live: ServiceSpec | None = None, *, replaced: str | None = None) -> None:
         """Raise InvalidSpec for what the engine would accept and do otherwise."""
@@ -638,15 +708,19 @@ class Services:
                 raise
 
     def _write(
-        self, service_id: str, spec: ServiceSpec, base: int, credentials: auth.Lookup
+        self, service_id: str, spec: ServiceSpec, base: int, credentials: Lookup, live: ServiceSpec
     ) -> Write[Service, ServiceUpdated]:
         """The change of a service to a spec, based on a version index."""
+        # Credentials cannot be read back: where they are all that changes, nothing shows whether they arrived.
+        is_seen = not credentials.headers or bool(patch.diff(live, spec))
 
         async def send() -> ServiceUpdated:
             updated = await self._engine.call(
                 "POST",
                 f"/services/{service_id}/update",
-                query=ServiceUpdateQuery(version=base, registry_auth_from=None if credentials.headers else "spec"),
+                query=ServiceUpdateQuery(
+                    version=base, registry_auth_from=None if credentials.headers else credentials.stored
+                ),
                 body=spec,
                 headers=credentials.headers,
                 into=ServiceUpdated,
@@ -654,10 +728,24 @@ class Services:
             updated.warnings += credentials.warnings
             return updated
 
-        return Write(send, partial(_landed, goal=spec))
+        return Write(send, partial(_landed, goal=spec if is_seen else None))
 
-    def _auth_option(self, given: RegistryAuthOption | Unset) -> RegistryAuthOption:
-        return self._registry_auth if isinstance(given, Unset) else given
+    def _image_change(
+        self,
+        registry_auth: ChangeAuthOption | Unset,
+        pin_digest: PinDigest | Unset = UNSET,
+        *,
+        needs_auth: bool = False,
+    ) -> ImageChange:
+        """What a call and this client want of images."""
+        return ImageChange(
+            self._engine,
+            registry_auth=registry_auth,
+            default_auth=self._registry_auth,
+            pin_digest=pin_digest,
+            default_pin=self._pin_digest,
+            needs_auth=needs_auth,
+        )
 
     # Last in the class: below it, `list` would mean this method in annotations.
     async def list(

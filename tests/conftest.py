@@ -11,10 +11,12 @@ import pytest
 
 from tests.harness.engine import short_temporary_folder
 from tests.harness.packages import HOW_TO_GET, RELEASES
+from tests.secrecy import nothing_shows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+__all__ = ["nothing_shows"]
 _SCOPE = "_split_scope"
 
 

@@ -10,7 +10,8 @@ from typing import Any, Final, Self
 
 from swarmkit import SwarmClient
 from swarmkit.testing import FakeEngine, Request
-from tests.harness.engine import IMAGES, Engine
+from tests.harness.engine import ARCHITECTURE, IMAGES, Engine
+from tests.harness.registry import Registry
 
 VERSIONS: Final = ("1.41", "1.45", "1.51")
 """Of the real engines that the harness has."""
@@ -70,9 +71,15 @@ class FakeHarness(Engine):
                 return "\n".join(one["Spec"]["Name"] if "Spec" in one else one["Name"] for one in found)
             case "volume", ("rm" | "ls"), *_:
                 return ""
-            case "rmi", "-f", image:
+            case "rmi", *_, image:
                 self.fake.remove_image(image)
-                return ""
+                self.fake.add_image(image, pulled=False)
+                return image
+            case "service", "ls", "-q":
+                return "\n".join(one["ID"] for one in json.loads(self._ask("GET", "/services")))
+            case "service", "rm", service:
+                self._ask("DELETE", f"/services/{service}", check=check)
+                return service
             case _:
                 raise NotImplementedError(f"the embedded engine has no docker {' '.join(args)}")
 
@@ -82,8 +89,38 @@ class FakeHarness(Engine):
         return said
 
 
+class FakeRegistry(Registry):
+    """A registry of an embedded engine in the place of a real one."""
+
+    def __init__(self, engine: FakeHarness) -> None:
+        super().__init__(engine)
+        self._fake = engine.fake
+
+    def start(self) -> None:
+        """Let it answer, and ask for the password."""
+        self._fake.registry_up()
+        self._fake.protect_registry(self.address, username=self.username, password=self.password)
+
+    def stop(self) -> None:
+        """Let it answer no more."""
+        self._fake.registry_down()
+
+    def push(self, image: str) -> str:
+        """Have an image; return its reference, of which no node has a copy."""
+        reference = f"{self.address}/{image}"
+        self._fake.remove_image(reference)
+        self._fake.add_image(reference, pulled=False, platforms=[f"linux/{ARCHITECTURE}"])
+        return reference
+
+
 def connect(engine: Engine, package: type[SwarmClient] = SwarmClient, **options: Any) -> SwarmClient:
     """A client of an engine, whether that is real; of another version of this package where one is given."""
     if isinstance(engine, FakeHarness):
         return package(transport=engine.fake.transport, **options)
     return package(engine.host, **options)
+
+
+def nowhere(engine: Engine, image: str) -> None:
+    """Let no registry have an image whose name leads nowhere: the embedded engine finds any."""
+    if isinstance(engine, FakeHarness):
+        engine.fake.remove_image(image)

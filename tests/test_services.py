@@ -18,6 +18,7 @@ import pytest
 from pydantic import ValidationError
 
 from swarmkit import (
+    UNSET,
     ClientClosed,
     ContainerSpec,
     CredentialsError,
@@ -55,6 +56,7 @@ CREATED = answer({"ID": "new", "Warnings": None}, status=201)
 def docker_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A config folder of its own for each test."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DOCKER_AUTH_CONFIG", raising=False)
     return tmp_path / "config.json"
 
 
@@ -302,6 +304,30 @@ async def test_a_change_keeps_the_stored_credentials_unless_the_image_changes_or
     with StubEngine(manager()) as engine:
         async with SwarmClient(engine.host) as client:
             await client.services.update("web", **call)
+    request = change(engine)
+    assert sent == (auth_of(request).get("username", "") if "x-registry-auth" in request.headers else None)
+    assert ([kept] if kept else None) == parse_qs(request.query).get("registryAuthFrom")
+
+
+@pytest.mark.parametrize(
+    ("image", "option", "sent", "kept"),
+    [
+        ("nginx:1.27", UNSET, None, "spec"),
+        ("nginx:1.28", UNSET, "hub", None),
+        ("other.example/x", UNSET, "", None),
+        ("nginx:1.28", None, None, "spec"),
+        ("nginx:1.27", "config", "hub", None),
+        ("nginx:1.28", "previous-spec", None, "previous-spec"),
+    ],
+)
+async def test_a_whole_new_spec_is_a_change_like_others(
+    image: str, option: Any, sent: str | None, kept: str | None, docker_config: Path
+) -> None:
+    docker_config.write_text(json.dumps(BASIC))
+    spec = ServiceSpec(name="web", task_template=TaskTemplate(container_spec=ContainerSpec(image)))
+    with StubEngine(manager()) as engine:
+        async with SwarmClient(engine.host) as client:
+            await client.services.replace("web", spec, version=7, registry_auth=option)
     request = change(engine)
     assert sent == (auth_of(request).get("username", "") if "x-registry-auth" in request.headers else None)
     assert ([kept] if kept else None) == parse_qs(request.query).get("registryAuthFrom")

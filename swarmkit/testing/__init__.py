@@ -5,15 +5,14 @@ Owns: what a test can ask of the engine and do to it. Must not know: pytest (`sw
 
 from __future__ import annotations
 
-import json
 import math
-from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 import httpx
 
+from .._pinning import PinDigest
 from ..auth import RegistryAuthOption
 from ..client import SwarmClient
 from ..versions import ApiVersion
@@ -21,6 +20,7 @@ from ._agent import Rule, write_logs
 from ._call import Request, Response
 from ._clock import VirtualClock, real_now
 from ._core import Core
+from ._registry import Account, stored
 from ._shell import STDERR, STDOUT
 from ._store import Node, Task
 from ._system import RELEASES
@@ -153,10 +153,15 @@ class FakeEngine:
         api_version: str | ApiVersion | None = None,
         timeout: float | None = 60.0,
         registry_auth: RegistryAuthOption = None,
+        pin_digest: PinDigest = "never",
     ) -> SwarmClient:
         """A client of it, which looks for no registry credentials unless told to."""
         return SwarmClient(
-            transport=self.transport, api_version=api_version, timeout=timeout, registry_auth=registry_auth
+            transport=self.transport,
+            api_version=api_version,
+            timeout=timeout,
+            registry_auth=registry_auth,
+            pin_digest=pin_digest,
         )
 
     def handle(self, request: Request) -> Response:
@@ -262,23 +267,37 @@ class FakeEngine:
 
     def remove_image(self, image: str) -> None:
         """No registry has this image any more, and no node: tasks that need it are rejected."""
-        self._core.agents.missing.add(image)
+        self._core.registries.remove(image)
         for node in self._core.store.nodes.values():
             node.images.discard(image)
 
-    def add_image(self, image: str, *, pulled: bool = True) -> None:
-        """Registries have this image, and nodes too where it is `pulled`: then its first task starts at once."""
-        self._core.agents.missing.discard(image)
+    def add_image(
+        self,
+        image: str,
+        *,
+        pulled: bool = True,
+        digest: str | None = None,
+        platforms: Sequence[str] | None = None,
+    ) -> None:
+        """Registries have this image, and nodes too where it is `pulled`: then its first task starts at once.
+
+        `digest` and `platforms`, such as "linux/arm/v7", are what its registry says when an image is pinned.
+        """
+        self._core.registries.put(image, digest, platforms)
         for node in self._core.store.nodes.values() if pulled else ():
             node.images.add(image)
 
+    def protect_registry(self, registry: str, *, username: str, password: str) -> None:
+        """Let a registry ("ghcr.io", "127.0.0.1:5000", "docker.io") give its images to this user only."""
+        self._core.registries.protect(registry, Account(username, password))
+
     def registry_down(self) -> None:
         """Let no registry answer: tasks whose image their node does not have are rejected."""
-        self._core.agents.registry_is_up = False
+        self._core.registries.is_up = False
 
     def registry_up(self) -> None:
         """Let registries answer again."""
-        self._core.agents.registry_is_up = True
+        self._core.registries.is_up = True
 
     def registry_auth(self, service: str) -> dict[str, Any] | None:
         """The registry credentials that are stored with a service (name or id), None where there are none.
@@ -288,7 +307,7 @@ class FakeEngine:
         """
         for one in self._core.store.services.values():
             if service in (one.id, one.name):
-                return None if one.auth is None else json.loads(urlsafe_b64decode(one.auth + "=="))
+                return None if one.auth is None else stored(one.auth)
         raise LookupError(f"there is no service {service}")
 
     # --- trouble -----------------------------------------------------------------------------------------------------

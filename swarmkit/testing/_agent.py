@@ -6,7 +6,6 @@ Must not know: why a task is there, or who replaces it.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from base64 import b64decode
@@ -17,8 +16,9 @@ from urllib.parse import quote_plus
 
 from ._clock import Steps, Until
 from ._mounts import unprepared, unresolved
+from ._registry import Registries
 from ._shell import STDERR, STDOUT, Container, Out, Program, program_of
-from ._store import Entity, Json, LogEntry, Node, State, Store, Task, items, part
+from ._store import Entity, LogEntry, Node, State, Store, Task, items, part
 
 # Seconds, about as they are on real engines.
 _STEP: Final = 0.05
@@ -67,13 +67,11 @@ class Rule:
 class Agents:
     """All nodes, as far as they run tasks."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, registries: Registries) -> None:
         self._store = store
+        self._registries = registries
         self.rules: list[Rule] = []
         self.pull_seconds = 1.0
-        self.missing: set[str] = set()
-        """Images that no registry has."""
-        self.registry_is_up = True
         self._at_work: set[str] = set()
         self._pids = 1000
         store.observers.append(self._notice)
@@ -146,7 +144,7 @@ class Agents:
             move(task, state, message)
         image = str(task.container.get("Image", ""))
         yield look(is_over, _STEP if image in node.images else self.pull_seconds)
-        if not self._has(node, image):
+        if not self._has(node, image, task):
             yield Until(lambda: node.reachable, (node,))
             move(task, State.REJECTED, "preparing", f"No such image: {image}")
             return
@@ -216,18 +214,10 @@ class Agents:
             task.exit_code = _KILLED
         self._store.move(task, State.SHUTDOWN, "shutdown")
 
-    def _has(self, node: Node, image: str) -> bool:
-        name = image.partition("@")[0]
-        if name in self.missing:
-            return False
-        return self.registry_is_up or image in node.images
-
-    def distribution(self, image: str) -> Json:
-        """What a registry says about an image."""
-        digest = hashlib.sha256(image.encode()).hexdigest()
-        kind = "application/vnd.oci.image.index.v1+json"
-        platforms = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux"}]
-        return {"Descriptor": {"mediaType": kind, "digest": f"sha256:{digest}", "size": 1024}, "Platforms": platforms}
+    def _has(self, node: Node, image: str, task: Task) -> bool:
+        if image in node.images:
+            return self._registries.has(image)
+        return self._registries.gives(image, None if task.service is None else task.service.auth)
 
     def _health(self, task: Task, node: Node) -> tuple[float, bool]:
         """How long it takes to find out that a container is healthy, or that it is not. It stays so."""

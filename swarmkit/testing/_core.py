@@ -19,6 +19,7 @@ from ._documents import Documents
 from ._networks import Networks
 from ._nodes import Nodes
 from ._orchestrate import Orchestrator
+from ._registry import Registries
 from ._schedule import Scheduler
 from ._services import Services
 from ._store import Refusal, Store
@@ -38,7 +39,8 @@ class Core:
         self.api_version = api_version
         self.timeline = Timeline(start)
         self.store = Store(self.timeline, api_version, seed)
-        self.agents = Agents(self.store)
+        self.registries = Registries()
+        self.agents = Agents(self.store, self.registries)
         self._workers = (Scheduler(self.store), Orchestrator(self.store))
         self.nodes = Nodes(self.store)
         self._networks = Networks(self.store)
@@ -117,7 +119,7 @@ class Core:
             case "GET", "events":
                 return self._events(call)
             case "GET", "distribution", *name, "json":
-                return self._distribution("/".join(name))
+                return self.registries.distribution("/".join(name), call.request.headers.get("x-registry-auth"))
             case _:
                 raise nowhere()
 
@@ -159,8 +161,3 @@ class Core:
         )
         stream = EventStream(self.store, call.filters(), since, until)
         return Response(200, {"Content-Type": "application/json"}, stream)
-
-    def _distribution(self, name: str) -> Response:
-        if not self.agents.registry_is_up or name in self.agents.missing:
-            raise Refusal(404, f"manifest unknown: manifest for {name} is unknown to registry")
-        return answer(200, self.agents.distribution(name))

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 IMAGES: Final = ("busybox:1.36", "busybox:1.37")
+ARCHITECTURE: Final = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+"""This machine's, in the words of images."""
 
 _SPACES: Final = (
     *("--net", "--mount", "--pid", "--uts"),
@@ -366,7 +368,7 @@ def _image_archive(image: str) -> bytes:
     version = image.partition(":")[2]
     layer = _layer(version)
     config = {
-        "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
+        "architecture": ARCHITECTURE,
         "os": "linux",
         "config": {
             "Env": ["PATH=/bin"],

@@ -57,8 +57,9 @@ RELEASES: Final[dict[str, Release]] = {
 }
 
 # The home suite's copy of these serves every engine: a newer runc wants a newer C library than Debian 12 has.
-# Of the engines' packages, only the oldest still contains the `docker` program.
+# Of the engines' packages, only the oldest still contains the `docker` program; the newer ones' is beside.
 _TOOLS: Final = "tools"
+_CLI: Final = "-docker"
 _HOME_SUITE: Final = "bookworm"
 _TOOL_PACKAGES: Final = ("runc", "tini", "busybox-static", "docker-registry")
 
@@ -77,7 +78,12 @@ def _bundles() -> list[_Bundle]:
         _Bundle(name, (f"docker.io/{release.suite}", f"containerd/{release.suite}", f"tini/{_HOME_SUITE}"))
         for name, release in RELEASES.items()
     ]
-    return [*engines, _Bundle(_TOOLS, tuple(f"{package}/{_HOME_SUITE}" for package in _TOOL_PACKAGES))]
+    programs = [
+        _Bundle(f"{name}{_CLI}", (f"docker-cli/{release.suite}",))
+        for name, release in RELEASES.items()
+        if release.suite != _HOME_SUITE
+    ]
+    return [*engines, *programs, _Bundle(_TOOLS, tuple(f"{package}/{_HOME_SUITE}" for package in _TOOL_PACKAGES))]
 
 
 def engines_dir() -> Path:
@@ -91,7 +97,8 @@ def engines_dir() -> Path:
 def search_path(release: str) -> str:
     """The PATH on which an engine finds its own programs first, then the shared tools, then the system's."""
     base = engines_dir()
-    folders = [base / name / part for name in (release, _TOOLS) for part in ("usr/sbin", "usr/bin", "bin")]
+    places = (release, f"{release}{_CLI}", _TOOLS)
+    folders = [base / name / part for name in places for part in ("usr/sbin", "usr/bin", "bin")]
     return ":".join([*map(str, folders), _SYSTEM_PATH])
 
 
@@ -115,7 +122,8 @@ def _obstacles(release: str) -> Iterator[str]:
         yield "real engines need Linux"
     if os.geteuid() != 0:
         yield "real engines need root"
-    if not all((engines_dir() / folder).is_dir() for folder in (release, _TOOLS)):
+    wanted = [bundle.folder for bundle in _bundles() if bundle.folder.removesuffix(_CLI) in (release, _TOOLS)]
+    if not all((engines_dir() / folder).is_dir() for folder in wanted):
         yield "the engines are not fetched"
     for tool, package in _SYSTEM_TOOLS.items():
         if shutil.which(tool, path=_SYSTEM_PATH) is None:
@@ -157,8 +165,9 @@ def _unpack(apt: _Apt, bundle: _Bundle, scratch: Path, target: Path) -> None:
         archive = apt.download(wanted)
         package = wanted.split("/")[0]
         version = _run(["dpkg-deb", "--field", str(archive), "Version"]).strip()
-        if package == "docker.io" and not version.startswith(f"{bundle.folder}."):
-            raise HarnessError(f"{wanted} is no longer {bundle.folder} but {version}: see {__name__}")
+        release = bundle.folder.removesuffix(_CLI)
+        if package in ("docker.io", "docker-cli") and not version.startswith(f"{release}."):
+            raise HarnessError(f"{wanted} is no longer {release} but {version}: see {__name__}")
         _run(["dpkg-deb", "--extract", str(archive), str(scratch)])
         archive.unlink()
         held.append(f"{package} {version}")

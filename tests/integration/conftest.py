@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import pytest
 
-from tests.fake import VERSIONS, FakeHarness
+from tests.fake import VERSIONS, FakeHarness, FakeRegistry
 from tests.harness.engine import Engine, loopback
 from tests.harness.packages import RELEASES, why_not
+from tests.harness.recorder import Recorder
 from tests.harness.registry import Registry
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ NOT_ON_THE_FAKE: Final = {
     "test_examples.py": "runs programs that connect to a socket; test_demo.py runs the demo on the embedded engine",
     "test_connections.py": "is about the ways to an engine, and this one has none",
     "test_restarts.py": "kills the engine's process",
-    "registry": "needs a registry to push to and pull from",
     "docker_program": "needs a socket that Docker's own program can speak to",
     "stubborn": "needs a container that does not stop when it is told to",
+    "recorder": "listens on the socket of a real engine",
 }
 """What an engine without containers and sockets cannot have, by file or fixture, and why."""
 
@@ -92,7 +93,14 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def registry(engine: Engine) -> Iterator[Registry]:
     """A registry that asks for a password, at an address which the engine can reach."""
-    with Registry(engine) as running:
+    with FakeRegistry(engine) if isinstance(engine, FakeHarness) else Registry(engine) as running:
+        yield running
+
+
+@pytest.fixture
+def recorder(engine: Engine) -> Iterator[Recorder]:
+    """A socket before the engine's own, that keeps what goes through."""
+    with Recorder(engine) as running:
         yield running
 
 

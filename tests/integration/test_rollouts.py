@@ -33,7 +33,7 @@ from swarmkit import (
     UpdatePaused,
 )
 from swarmkit.models.service import Mode
-from tests.fake import connect
+from tests.fake import connect, nowhere
 from tests.harness.engine import Engine
 
 pytestmark = pytest.mark.anyio
@@ -236,7 +236,7 @@ LAST_PHASE: Final[dict[type[RolloutFailed] | None, str]] = {
 
 
 async def test_every_rollout_ends_as_it_should(client: SwarmClient, engine: Engine) -> None:
-    engine.docker("rmi", "-f", NO_IMAGE, check=False)
+    nowhere(engine, NO_IMAGE)
     ended: dict[str, tuple[type[RolloutFailed] | None, str, list[str]]] = {}
 
     some = anyio.Semaphore(AT_ONCE)

@@ -563,7 +563,10 @@ QUERIES: dict[tuple[type[Query], str], Asked] = {
 """Of every gate of a query, a question that engines answer otherwise without it."""
 
 NOT_ASKED: dict[tuple[type[Query], str], str] = {
-    (ServiceUpdateQuery, "registryAuthFrom"): "no method here sends anything but `spec`, which asks for nothing",
+    (
+        ServiceUpdateQuery,
+        "registryAuthFrom",
+    ): "engines that can be had read it in every version; only those of API 1.24 itself did not",
     (LogsQuery, "details"): "log streams need 1.30 as a whole",
 }
 

@@ -224,6 +224,9 @@ async def clients(transport: httpx.AsyncBaseTransport) -> None:
     SwarmClient(registry_auth=RegistryAuth(username="user", password="secret", server="registry.example"))
     SwarmClient(registry_auth=RegistryAuth(identity_token="token"))
     SwarmClient(registry_auth=RegistryAuth(registry_token="token"))
+    SwarmClient(pin_digest="never")
+    SwarmClient(pin_digest="try")
+    SwarmClient(pin_digest="require")
     async with SwarmClient() as client:
         assert_type(client, SwarmClient)
         assert_type(client.services, Services)
@@ -838,6 +841,8 @@ async def create(client: SwarmClient) -> None:
     assert_type(created.warnings, list[str])
     await client.services.create(specs())
     await client.services.create(specs(), registry_auth=None)
+    await client.services.create(specs(), pin_digest="try")
+    await client.services.create(template, pin_digest="require")
     await client.services.create(
         template,
         name="web",
@@ -945,6 +950,12 @@ async def change(client: SwarmClient, *, image: str | None, given: Unset | None)
     await client.services.replace("web", specs(), version=17)
     assert_type(await client.services.scale("web", 5), ServiceUpdated)
     assert_type(await client.services.rollback("web"), ServiceUpdated)
+    await client.services.update("web", registry_auth="previous-spec", pin_digest="require")
+    await client.services.edit("web", renew, registry_auth="previous-spec", pin_digest="try")
+    await client.services.replace("web", specs(), version=17, registry_auth=None, pin_digest="never")
+    assert_type(await client.services.refresh_registry_auth("web"), ServiceUpdated)
+    await client.services.refresh_registry_auth("web", registry_auth="config")
+    await client.services.refresh_registry_auth("web", registry_auth=RegistryAuth(identity_token="token"))
     await client.services.remove("web")
     await client.services.remove("web", wait=True, timeout=None)
 
