@@ -22,11 +22,14 @@ from swarmkit import (
     RegistryAuth,
     Replicated,
     RestartPolicy,
+    ServiceMode,
+    ServiceSpec,
     SwarmClient,
     TasksFailing,
     TaskTemplate,
     UpdateConfig,
 )
+from swarmkit._pinning import PinDigest
 from tests.fake import FakeHarness, connect
 from tests.harness.engine import ARCHITECTURE, Engine
 from tests.harness.packages import RELEASES, program
@@ -87,6 +90,7 @@ def template(image: str) -> TaskTemplate:
     )
 
 
+NONE = ServiceMode(replicated=Replicated(replicas=0))
 QUICK = UpdateConfig(monitor=timedelta(milliseconds=100))
 
 
@@ -324,6 +328,31 @@ async def test_an_image_is_pinned_by_a_change_and_its_platforms_go_with_it(
     assert first.image == second.image != image
     assert newer == (await client.services.inspect("private")).spec.image
     assert await arrives(client)
+
+
+async def test_a_digest_is_no_change_of_an_applied_spec_unless_it_is_asked_for(
+    client: SwarmClient, registry: Registry, image: str
+) -> None:
+    wanted = ServiceSpec(name="private", task_template=template(image), mode=NONE)
+    access = right(registry)
+    assert "created" == (await client.services.apply(wanted, registry_auth=access)).outcome
+    pinned = await client.services.apply(wanted, registry_auth=access, pin_digest="require")
+    live = await client.services.inspect("private")
+    assert "updated" == pinned.outcome
+    assert "TaskTemplate.ContainerSpec.Image" in {change.path for change in pinned.changes}
+    assert f"{image}@sha256:" in live.spec.image
+
+    pins: list[PinDigest] = ["never", "try", "require"]
+    for pin in pins:
+        assert "unchanged" == (await client.services.apply(wanted, registry_auth=access, pin_digest=pin)).outcome
+    registry.stop()
+    try:
+        tried = await client.services.apply(wanted, registry_auth=access, pin_digest="try")
+    finally:
+        registry.start()
+    assert "unchanged" == tried.outcome
+    assert "connection refused" in tried.warnings[0]
+    assert live.version == (await client.services.inspect("private")).version
 
 
 @pytest.mark.usefixtures("recorder")  # that is, not on the embedded engine, which the docker program cannot reach
