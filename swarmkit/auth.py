@@ -81,7 +81,7 @@ class Lookup(NamedTuple):
 
     auth: RegistryAuth | None
     warnings: tuple[str, ...] = ()
-    """Why credentials that may exist could not be had."""
+    """What the caller should know, such as why credentials that may exist could not be had."""
     stored: Literal["spec", "previous-spec"] = "spec"
     """Which of the stored ones count where none were found."""
 

@@ -712,15 +712,14 @@ class Services:
     ) -> Write[Service, ServiceUpdated]:
         """The change of a service to a spec, based on a version index."""
         # Credentials cannot be read back: where they are all that changes, nothing shows whether they arrived.
-        is_seen = not credentials.headers or bool(patch.diff(live, spec))
+        stored = None if credentials.headers else credentials.stored
+        goal = spec if stored == "spec" or canonical.changes(live, spec) else None
 
         async def send() -> ServiceUpdated:
             updated = await self._engine.call(
                 "POST",
                 f"/services/{service_id}/update",
-                query=ServiceUpdateQuery(
-                    version=base, registry_auth_from=None if credentials.headers else credentials.stored
-                ),
+                query=ServiceUpdateQuery(version=base, registry_auth_from=stored),
                 body=spec,
                 headers=credentials.headers,
                 into=ServiceUpdated,
@@ -728,7 +727,7 @@ class Services:
             updated.warnings += credentials.warnings
             return updated
 
-        return Write(send, partial(_landed, goal=spec if is_seen else None))
+        return Write(send, partial(_landed, goal=goal, warnings=credentials.warnings))
 
     def _image_change(
         self,
@@ -798,9 +797,9 @@ def _changed(live: ServiceSpec, change: Callable[[ServiceSpec], ServiceSpec | No
     raise TypeError(f"the change must return a ServiceSpec or None, not {type(returned).__name__}; it is not awaited")
 
 
-def _landed(now: Service, goal: ServiceSpec | None) -> ServiceUpdated | None:
+def _landed(now: Service, goal: ServiceSpec | None, warnings: Sequence[str] = ()) -> ServiceUpdated | None:
     """What a change gives whose answer was lost, if the service now is what it was to become."""
-    return None if goal is None or canonical.changes(goal, now.spec) else ServiceUpdated()
+    return None if goal is None or canonical.changes(goal, now.spec) else ServiceUpdated(warnings=[*warnings])
 
 
 def _networks_of(spec: ServiceSpec) -> Sequence[NetworkAttachmentConfig]:

@@ -21,6 +21,8 @@ SHA = "sha256:" + "0123456789abcdef" * 4
         ("nginx:1.27", "docker.io", "library/nginx", "1.27", None),
         (f"nginx@{SHA}", "docker.io", "library/nginx", None, SHA),
         (f"nginx:1.27@{SHA}", "docker.io", "library/nginx", "1.27", SHA),
+        ("nginx@sha384:" + "a" * 96, "docker.io", "library/nginx", None, "sha384:" + "a" * 96),
+        ("nginx@sha512:" + "a" * 128, "docker.io", "library/nginx", None, "sha512:" + "a" * 128),
         ("docker.io/nginx", "docker.io", "library/nginx", None, None),
         ("docker.io/library/nginx", "docker.io", "library/nginx", None, None),
         ("index.docker.io/nginx", "docker.io", "library/nginx", None, None),
@@ -65,6 +67,11 @@ def test_a_reference_is_read(text: str, domain: str, path: str, tag: str | None,
         "nginx@",
         "nginx@sha256",
         "nginx@sha256:abc",
+        "nginx@sha256:" + "0" * 32,
+        "nginx@sha256:" + "0" * 65,
+        "nginx@sha256:" + "A" * 64,
+        "nginx@sha512:" + "0" * 64,
+        "nginx@md5:" + "0" * 32,
         f"nginx@{SHA}@{SHA}",
         f"nginx@{SHA}:tag",
         f"@{SHA}",
@@ -119,6 +126,27 @@ def test_the_familiar_form_leaves_out_what_goes_without_saying(text: str, famili
 def test_the_normalized_form_leaves_out_nothing_but_the_tag() -> None:
     assert "docker.io/library/nginx" == ImageReference.parse("nginx").normalized
     assert f"ghcr.io/x:1@{SHA}" == ImageReference.parse(f"ghcr.io/x:1@{SHA}").normalized
+
+
+@pytest.mark.parametrize(
+    ("text", "tagged"),
+    [
+        ("nginx", "nginx:latest"),
+        ("nginx:1", "nginx:1"),
+        (f"nginx@{SHA}", f"nginx@{SHA}"),
+        (f"ghcr.io/x:1@{SHA}", f"ghcr.io/x:1@{SHA}"),
+    ],
+)
+def test_latest_is_meant_where_there_is_neither_tag_nor_digest(text: str, tagged: str) -> None:
+    assert tagged == ImageReference.parse(text).with_tag().familiar
+
+
+def test_a_digest_is_put_beside_the_tag() -> None:
+    assert f"nginx:1@{SHA}" == ImageReference.parse("nginx:1").with_digest(SHA).familiar
+    assert f"nginx@{SHA}" == ImageReference.parse(f"nginx@sha512:{'0' * 128}").with_digest(SHA).familiar
+    for wrong in ("", "latest", SHA[:-1], f"{SHA}\n", SHA.upper()):
+        with pytest.raises(InvalidReference, match="not a digest"):
+            ImageReference.parse("nginx:1").with_digest(wrong)
 
 
 COMPONENT = st.from_regex(r"\A[a-z0-9]{1,4}(?:(?:\.|_|__|-{1,3})[a-z0-9]{1,3}){0,2}\Z")

@@ -502,7 +502,17 @@ async def test_whether_fresh_ones_arrived_cannot_be_read(losing: StubEngine) -> 
         with pytest.raises(OutcomeUnknown):
             spec = ServiceSpec.model_validate(LIVE["Spec"])
             await client.services.replace("web", spec, version=8, registry_auth=GIVEN)
+        with pytest.raises(OutcomeUnknown):
+            await client.services.update("web", registry_auth="previous-spec")
         await client.services.update("web", labels=None)  # this changes nothing at all
+
+
+async def test_warnings_come_with_a_change_whose_answer_was_lost(engine: FakeEngine, client: SwarmClient) -> None:
+    await client.services.create(template(), name="web")
+    engine.registry_down()
+    engine.lose_answer()
+    updated = await client.services.update("web", task_template=template("app:2"), pin_digest="try")
+    assert ["app:2 is not pinned"] == [warning[:19] for warning in updated.warnings]
 
 
 # --- the embedded engine's registries --------------------------------------------------------------------------------

@@ -1054,6 +1054,7 @@ async def errors(client: SwarmClient) -> None:
         image = assert_type(ImageReference.parse("nginx:1.27"), ImageReference)
         assert_type((image.familiar, image.normalized, image.domain), tuple[str, str, str])
         assert_type(image.tag, str | None)
+        assert_type(image.with_tag().with_digest("sha256:…"), ImageReference)
 
 
 def over_tls(context: ssl.SSLContext) -> None:
