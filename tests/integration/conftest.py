@@ -35,7 +35,7 @@ NOT_ON_THE_FAKE: Final = {
 
 WITH_TRIO: Final = ("26.1", *FAKES)
 """The engines on which tests run on both backends; elsewhere asyncio has to do: there are only fifteen minutes."""
-WITHOUT_TRIO: Final = frozenset(("test_rollouts.py",))
+WITHOUT_TRIO: Final = frozenset(("test_changes.py", "test_rollouts.py"))
 """Long tests that do so on no real engine."""
 
 
