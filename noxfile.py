@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import nox
@@ -27,8 +28,9 @@ def group(name: str) -> list[str]:
 
 
 def lowest() -> list[str]:
-    """The oldest version of each direct dependency that pyproject.toml allows."""
-    return [spec.partition(",")[0].replace(">=", "==") for spec in PROJECT["project"]["dependencies"]]
+    """The oldest version of each direct dependency that pyproject.toml allows, those of extras included."""
+    extras = chain.from_iterable(PROJECT["project"]["optional-dependencies"].values())
+    return [spec.partition(",")[0].replace(">=", "==") for spec in (*PROJECT["project"]["dependencies"], *extras)]
 
 
 def away_from_the_source(session: nox.Session) -> None:
