@@ -209,7 +209,11 @@ def _is_movable(console: Console) -> bool:
     """Whether what is written can be written over."""
     if "FORCE_COLOR" in os.environ and not console.file.isatty():
         return False  # it makes rich see a terminal in a log, where colours are wanted and no moves
-    return console.is_terminal and console.is_interactive and console.encoding.startswith("utf")
+    return console.is_terminal and console.is_interactive and _encoding(console).lower().startswith("utf")
+
+
+def _encoding(console: Console) -> str:
+    return getattr(console.file, "encoding", None) or "utf-8"  # rich does not look at standard output's own
 
 
 def _in_notebook() -> _Draw:
@@ -250,7 +254,7 @@ class _Lines:
 
     def _say(self, progress: Progress, seconds: float | None, what: str) -> None:
         line = f"{_clock(seconds)} {_clean(progress.service_name or progress.service_id)}: {_clean(what)}"
-        encoding = self._console.encoding
+        encoding = _encoding(self._console)
         self._console.out(line.encode(encoding, "backslashreplace").decode(encoding), highlight=False)
 
 
@@ -263,10 +267,10 @@ class _View:
 
     standings: tuple[_Standing, ...]
     height: int | None = None
-    """Lines there are; with more to show, bars are left out, first those of services that have arrived."""
+    """Lines there are. Where that is too few for all bars, those of services that have arrived go first."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for most_bars in ((_BARS, _BARS), (_BARS, 0), (0, 0)):
+        for most_bars in ((_BARS, _BARS), (_BARS, 0), (1, 0), (0, 0)):
             lines = list(self._lines(options.max_width, *most_bars))
             if self.height is None or len(lines) < self.height:
                 break
@@ -276,7 +280,14 @@ class _View:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """What a notebook shows."""
-        page = Console(file=io.StringIO(), record=True, force_terminal=True, color_system="standard", width=115)
+        page = Console(
+            file=io.StringIO(),
+            record=True,
+            force_terminal=True,
+            force_jupyter=False,
+            color_system="standard",
+            width=115,
+        )
         page.print(self, end="")
         html = page.export_html(theme=_PAGE, code_format=_HTML, inline_styles=True, clear=False)
         return {"text/plain": page.export_text(), "text/html": html}
@@ -411,11 +422,11 @@ def _colour(slot: SlotProgress) -> str:
 
 
 def _bar(width: int, *parts: tuple[float, str]) -> Text:
-    """A line of which parts are filled, each in its colour."""
+    """A line of which parts are filled, each in its colour; all of it only when nothing is missing."""
     line, filled = Text(), 0.0
     for share, colour in parts:
         filled += share
-        line.append("━" * (round(filled * width) - len(line)), colour)
+        line.append("━" * (int(filled * width + 1e-6) - len(line)), colour)
     return line.append("─" * (width - len(line)), _QUIET)
 
 

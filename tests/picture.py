@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from rich.console import RenderableType
+import anyio
+from rich.console import Console, RenderableType
 
 from swarmkit import (
     ContainerSpec,
@@ -22,7 +24,7 @@ from swarmkit.testing import FakeEngine
 
 PICTURE: Final = Path(__file__).parents[1] / "docs" / "progress.svg"
 _SECONDS: Final = 2.6
-_WIDTH: Final = 106
+WIDTH: Final = 106
 
 
 def _task(image: str, placement: Placement | None = None) -> TaskTemplate:
@@ -52,3 +54,14 @@ async def moment() -> RenderableType:
         if engine.clock.now() - began >= _SECONDS:
             break
     return progress.view(*stood.values(), seconds=engine.clock.now() - began)
+
+
+def draw() -> str:
+    """The picture, as a terminal has it."""
+    page = Console(file=io.StringIO(), record=True, force_terminal=True, color_system="standard", width=WIDTH)
+    page.print(anyio.run(moment), end="")
+    return page.export_svg(title="python deploy.py", unique_id="progress")
+
+
+if __name__ == "__main__":
+    PICTURE.write_text(draw())
