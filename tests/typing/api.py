@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, assert_never, assert_type
 
 import httpx
+from rich.console import Console, RenderableType
 
 import swarmkit
 from swarmkit import (
@@ -209,6 +210,7 @@ from swarmkit import (
     WireModel,
     cpus,
     parse_bytes,
+    progress,
 )
 
 # --- the client ----------------------------------------------------------------------------------------------------
@@ -991,6 +993,15 @@ async def logs(client: SwarmClient) -> None:
             assert_type((line.task_id, line.node_id, line.service_id), tuple[str, str, str])
             if line.stream == "stderr":
                 break
+
+
+async def drawn(client: SwarmClient) -> None:
+    rollout = await progress.wait(
+        client.services, "web", "db", timeout=60, failures=3, pending=None, console=Console(stderr=True)
+    )
+    assert_type(rollout, Rollout)
+    shown: RenderableType = progress.view(*rollout.services, seconds=rollout.seconds)
+    Console().print(shown, progress.view(rollout.progress))
 
 
 async def wait(client: SwarmClient) -> None:
