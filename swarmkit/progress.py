@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TextIO
 from weakref import WeakSet
 
 import anyio
@@ -195,7 +196,14 @@ def _way_to_draw(console: Console, ends: ExitStack) -> _Draw:
         return _in_notebook()
     if _is_movable(console) and console not in _drawn_on:
         try:
-            live = ends.enter_context(Live(console=console, auto_refresh=False))
+            live = ends.enter_context(
+                Live(
+                    console=console,
+                    auto_refresh=False,
+                    redirect_stdout=_is_terminal(sys.stdout),
+                    redirect_stderr=_is_terminal(sys.stderr),
+                )
+            )
         except LiveError:
             pass  # a display of the program's own, in a rich that takes one alone
         else:
@@ -210,6 +218,11 @@ def _is_movable(console: Console) -> bool:
     if "FORCE_COLOR" in os.environ and not console.file.isatty():
         return False  # it makes rich see a terminal in a log, where colours are wanted and no moves
     return console.is_terminal and console.is_interactive and _encoding(console).lower().startswith("utf")
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether what the program prints has to make room; into a pipe it goes as ever."""
+    return stream is not None and stream.isatty()
 
 
 def _encoding(console: Console) -> str:
@@ -237,6 +250,7 @@ class _Lines:
         self._console = console
         self._told: dict[str, set[str]] = {}
         self._at: dict[str, tuple[object, ...]] = {}
+        self._said: set[str] = set()
 
     def __call__(self, standings: Collection[_Standing]) -> None:
         for progress, seconds in standings:
@@ -254,6 +268,9 @@ class _Lines:
 
     def _say(self, progress: Progress, seconds: float | None, what: str) -> None:
         line = f"{_clock(seconds)} {_clean(progress.service_name or progress.service_id)}: {_clean(what)}"
+        if line in self._said:
+            return  # to and fro within a second
+        self._said.add(line)
         encoding = _encoding(self._console)
         self._console.out(line.encode(encoding, "backslashreplace").decode(encoding), highlight=False)
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import types
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 from html import unescape
@@ -27,6 +28,7 @@ from swarmkit import (
     Progress,
     Replicated,
     ReplicatedJob,
+    RestartPolicy,
     Rollout,
     RolloutTimeout,
     SlotProgress,
@@ -56,6 +58,9 @@ class Terminal(io.StringIO):
         self.cursor_is_hidden = False
         self.frames: list[list[str]] = []
         """What was to be seen after each write."""
+
+    def isatty(self) -> bool:
+        return True
 
     def write(self, text: str) -> int:
         position = 0
@@ -295,15 +300,22 @@ async def test_a_cancelled_wait_leaves_the_terminal_as_it_was(client: SwarmClien
     assert (sys.stdout, sys.stderr) == before
 
 
-async def test_what_the_program_prints_stands_above(client: SwarmClient, terminal: Terminal) -> None:
+@pytest.mark.parametrize("piped", [False, True], ids=["terminal", "pipe"])
+async def test_what_the_program_prints_stands_above_or_goes_where_it_is_sent(
+    piped: bool, client: SwarmClient, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await client.services.create(task("web:1"), name="web")
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", pipe if piped else terminal)
     async with anyio.create_task_group() as group:
         group.start_soon(partial(progress.wait, client.services, "web", console=console(terminal)))
         while not terminal.frames:
             await anyio.lowlevel.checkpoint()
         print("a line of the program's own")
-    assert terminal.seen[0] == "a line of the program's own"
-    assert terminal.seen[1].startswith("✓ web  converged")
+    said = ["a line of the program's own"]
+    assert pipe.getvalue().splitlines() == (said if piped else [])
+    assert terminal.seen[:-2] == ([] if piped else said)
+    assert terminal.seen[-2].startswith("✓ web  converged")
 
 
 async def test_of_two_waits_on_one_terminal_one_writes_lines(client: SwarmClient, terminal: Terminal) -> None:
@@ -355,15 +367,37 @@ async def test_a_log_has_a_line_for_each_change(engine: FakeEngine, client: Swar
 
 
 async def test_a_log_never_says_the_same_twice(engine: FakeEngine, client: SwarmClient) -> None:
-    engine.fail_tasks(image="web:1", after=0.2)
-    await client.services.create(task("web:1"), name="web", mode=Replicated(replicas=3))
+    engine.fail_tasks(image="web:1", after=0.15)
+    at_once = TaskTemplate(restart_policy=RestartPolicy(delay=timedelta(0)), container_spec=ContainerSpec("web:1"))
+    await client.services.create(at_once, name="web", mode=Replicated(replicas=3))
     log = io.StringIO()
     with pytest.raises(TasksFailing):
-        await progress.wait(client.services, "web", failures=6, console=console(log))
+        await progress.wait(client.services, "web", failures=12, console=console(log))
     lines = log.getvalue().splitlines()
     assert len(lines) > 4
     assert len(lines) == len(set(lines))
     assert sum("non-zero exit" in line for line in lines) == 1
+
+
+class _Played:
+    """A watch to and fro, within a second."""
+
+    async def __aiter__(self) -> AsyncIterator[Progress]:
+        for wanted in (2, 3, 2, 3):
+            yield _standing(wanted=wanted)
+
+    async def rollout(self) -> Rollout:
+        return Rollout(services=(), seconds=0)
+
+
+async def test_not_even_when_it_goes_to_and_fro(client: SwarmClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def watch(*_: str, **__: Any) -> _Played:
+        return _Played()
+
+    monkeypatch.setattr(client.services, "watch", watch)
+    log = io.StringIO()
+    await progress.wait(client.services, "web", console=console(log))
+    assert log.getvalue().splitlines() == ["0:00 web: updating, 0 of 2 tasks", "0:00 web: updating, 0 of 3 tasks"]
 
 
 @pytest.mark.parametrize("kind", ["FORCE_COLOR", "dumb", "ascii"])
