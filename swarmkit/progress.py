@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain
+from textwrap import wrap
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TextIO
 from weakref import WeakSet
@@ -335,7 +336,7 @@ class _View:
                         seen.add(slot.error)
             elif most[number]:
                 yield _sum_of_rows(progress, places[number], columns)
-            yield from _notes(progress, seen)
+            yield from _notes(progress, seen, width)
 
 
 class _Columns(NamedTuple):
@@ -390,7 +391,7 @@ def _sum_of_rows(progress: Progress, places: int, columns: _Columns) -> Text:
     return line.append(f"  {', '.join(counts)}")
 
 
-def _notes(progress: Progress, seen: Collection[str]) -> Iterator[Text]:
+def _notes(progress: Progress, seen: Collection[str], width: int) -> Iterator[Text]:
     """What stands in the way and is not to be seen in whole in a slot."""
     if progress.phase in ("verifying", "converged"):
         return  # it is past
@@ -398,7 +399,8 @@ def _notes(progress: Progress, seen: Collection[str]) -> Iterator[Text]:
     notes = dict.fromkeys(note for note in (progress.message, *progress.errors) if note)
     left = [note for note in notes if note not in seen]
     for note in left[:_NOTES]:
-        yield Text(f"  {_clean(note)}", style="yellow" if colour == "cyan" else colour)
+        for line in wrap(_clean(note), max(width - 2, 10), max_lines=2, placeholder=" …"):
+            yield Text(f"  {line}", style="yellow" if colour == "cyan" else colour)
     if len(left) > _NOTES:
         yield Text(f"  and {len(left) - _NOTES} more", style=_QUIET)
 

@@ -59,7 +59,7 @@ async def moment() -> RenderableType:
 def draw() -> str:
     """The picture, as a terminal has it."""
     page = Console(file=io.StringIO(), record=True, force_terminal=True, color_system="standard", width=WIDTH)
-    page.print(anyio.run(moment), end="")
+    page.print(anyio.run(moment), "")  # room below the last line
     return page.export_svg(title="python deploy.py", unique_id="progress")
 
 
