@@ -103,9 +103,8 @@ async def wait(
         ValueError: no service is named.
     """
     watch = services.watch(*names, timeout=timeout, failures=failures, pending=pending)
-    clock = services._engine.clock  # pyright: ignore[reportPrivateUsage] -- the one by which the watch measures
     outcome: Rollout | BaseException | None = None
-    with _Drawing(console or get_console(), clock) as drawing:
+    with _Drawing(console or get_console(), watch.clock) as drawing:
         async with anyio.create_task_group() as beside:
             beside.start_soon(drawing.keep_time)
             outcome = await _watched(watch, drawing)

@@ -57,6 +57,8 @@ class Watch:
     """
 
     def __init__(self, sources: Sources, *, timeout: float | None, limits: Limits) -> None:
+        self.clock = sources.clock
+        """The clock by which it looks and measures."""
         self._from = sources
         self._timeout = timeout
         self._limits = limits
@@ -105,7 +107,7 @@ class Watch:
 
     async def _begin(self) -> None:
         """The first look. What goes wrong with it is no failure of a rollout."""
-        self._began = self._services_read = self._nodes_read = now = self._from.clock.now()
+        self._began = self._services_read = self._nodes_read = now = self.clock.now()
         with self._from.one_deadline(self._timeout or UNSET):  # no time at all is one look
             self._services = {service.id: service for service in await self._from.find()}
             self._tasks = await self._from.tasks(self._services, up_to_date=True)
@@ -117,9 +119,8 @@ class Watch:
         self._end_in_time()
 
     async def _look_again(self) -> None:
-        clock = self._from.clock
-        await clock.sleep(max(0.0, self._next_look() - clock.now()))
-        now = clock.now()
+        await self.clock.sleep(max(0.0, self._next_look() - self.clock.now()))
+        now = self.clock.now()
         try:
             with self._from.one_deadline(UNSET if self._timeout is None else self._began + self._timeout - now):
                 await self._read(now)
@@ -164,7 +165,7 @@ class Watch:
             self._nodes_read = now
 
     def _time(self, began: float) -> None:
-        self._looked = self._from.clock.now()
+        self._looked = self.clock.now()
         self._took = self._looked - began
 
     def _under_way(self) -> dict[str, Course]:

@@ -39,6 +39,7 @@ from swarmkit import (
     UpdatePaused,
     progress,
 )
+from swarmkit._engine import RealClock
 from swarmkit.testing import FakeEngine
 
 from .picture import PICTURE, WIDTH, moment
@@ -381,6 +382,8 @@ async def test_a_log_never_says_the_same_twice(engine: FakeEngine, client: Swarm
 
 class _Played:
     """A watch to and fro, within a second."""
+
+    clock = RealClock()
 
     async def __aiter__(self) -> AsyncIterator[Progress]:
         for wanted in (2, 3, 2, 3):
