@@ -52,7 +52,7 @@ def tests(session: nox.Session) -> None:
     first = next((version for version in PYTHONS if shutil.which(f"python{version}")), session.python)
     session.install(".", *group("tests"))
     away_from_the_source(session)
-    arguments = ["-n", "3", "--dist", "loadgroup", *session.posargs]
+    arguments = ["-n", "4", "--dist", "loadgroup", *session.posargs]
     if session.python != first:
         session.run("pytest", "-m", "not engine", *arguments)
         return
