@@ -126,10 +126,16 @@ def differences(before: object, after: object, path: str = "") -> Iterator[Chang
     """Every place where two JSON values differ, down to the leaves. Absent and None are the same."""
     if before == after:
         return
-    if isinstance(before, dict | None) and isinstance(after, dict | None) and (before or after):
+    if isinstance(before, dict | None) and isinstance(after, dict | None):
         old, new = cast("dict[str, object]", before or {}), cast("dict[str, object]", after or {})
-        for key in old | new:
-            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        found = [
+            change
+            for key in old | new
+            for change in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        ]
+        if not found and (before is None or after is None):
+            found = [Change(path, before, after)]  # that there is an object, though it says nothing, is a difference
+        yield from found
     elif isinstance(before, list | None) and isinstance(after, list | None):
         olds, news = cast("list[object]", before or []), cast("list[object]", after or [])
         for index in range(max(len(olds), len(news))):

@@ -205,6 +205,14 @@ def expected(model: type[WireModel], live: dict[str, Any], patch: dict[str, Any]
     return result
 
 
+@pytest.mark.parametrize("nothing", ["{}", '{"X": []}', '{"X": null}'])
+def test_an_object_that_says_nothing_differs_from_none(nothing: str) -> None:
+    there = ServiceSpec.from_wire(f'{{"UpdateConfig": {nothing}}}')
+    assert ["UpdateConfig"] == [change.path for change in diff(ServiceSpec(), there)]
+    assert ["UpdateConfig"] == [change.path for change in diff(there, ServiceSpec())]
+    assert () == diff(there, ServiceSpec.from_wire('{"UpdateConfig": {}}'))
+
+
 SPECS = wire_objects(ServiceSpec)
 QUICK = settings(max_examples=60, deadline=None)
 
