@@ -33,10 +33,12 @@ NOT_ON_THE_FAKE: Final = {
 """What an engine without containers and sockets cannot have, by file or fixture, and why."""
 
 
-WITH_TRIO: Final = ("26.1", *FAKES)
+WITH_TRIO: Final = ("26.1", "fake 1.45")
 """The engines on which tests run on both backends; elsewhere asyncio has to do: there are only fifteen minutes."""
-WITHOUT_TRIO: Final = frozenset(("test_changes.py", "test_rollouts.py"))
-"""Long tests that do so on no real engine."""
+WITHOUT_TRIO: Final = frozenset(
+    ("test_bodies.py", "test_changes.py", "test_rollouts.py", "test_round_trip.py", "test_versions.py")
+)
+"""Tests that do so on no real engine: they are long, or about bodies, which know no event loop."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
