@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         UpdatePaused,
     )
     from .images import ImageReference
+    from .events import EventsLost, EventStream, Resync
     from .logs import LogLine, LogStream
     from .models._wire import UNSET, Unset, WireModel, cpus, parse_bytes
     from .models.common import (
@@ -207,6 +208,7 @@ if TYPE_CHECKING:
     from .patch import Applied, Change, Diff
     from .rollouts import Watch
     from .services import Services
+    from .system import System
     from .tasks import Tasks
     from .versions import ApiVersion
 
@@ -222,6 +224,7 @@ _HOMES = {
         "TasksFailing Unimplemented UnsupportedApiVersion UnsupportedFeature UpdatePaused"
     ),
     "images": "ImageReference",
+    "events": "EventStream EventsLost Resync",
     "logs": "LogLine LogStream",
     "models._wire": "UNSET Unset WireModel cpus parse_bytes",
     "models.common": "DiscreteGenericResource Driver GenericResource NamedGenericResource ObjectVersion Platform",
@@ -265,6 +268,7 @@ _HOMES = {
     "patch": "Applied Change Diff",
     "rollouts": "Watch",
     "services": "Services",
+    "system": "System",
     "tasks": "Tasks",
     "versions": "ApiVersion",
 }

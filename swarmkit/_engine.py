@@ -325,6 +325,19 @@ class Engine:
 
         return await self._within_deadline(_Request("GET", "/_ping"), agree)
 
+    async def ping(self) -> dict[str, str]:
+        """What the engine says in the headers of a ping, which is made now.
+
+        Raises:
+            SwarmkitError: the engine did not answer.
+        """
+
+        async def ask(request: _Request) -> dict[str, str]:
+            headers = (await self._ping(request.deadline)).headers
+            return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+
+        return await self._within_deadline(_Request("GET", "/_ping"), ask)
+
     async def knows_no_more(self) -> bool:
         """The engine certainly knows no key that this package does not know: it is none of a newer API version."""
 
@@ -594,6 +607,8 @@ class ByteStream:
         loop.calls += 1
         self._loop: _Loop | None = loop
         self.content_type: str = answer.header(b"content-type").partition(";")[0].strip()
+        self.date: str = answer.header(b"date")
+        """The engine's own clock when it began."""
         self._engine = engine
         self._stream = answer.body
         self._pieces: AsyncIterator[bytes] = aiter(answer.body)

@@ -105,3 +105,26 @@ class LineDecoder:
         """The line that has no end."""
         rest, self._buffer = bytes(self._buffer), bytearray()
         return iter([Entry("stdout", rest)] if rest else [])
+
+
+class JSONLines:
+    """Reads what engines tell events in: lines of JSON."""
+
+    def __init__(self) -> None:
+        self._begun = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that these bytes complete, without their ends.
+
+        Raises:
+            FramingError: the line before them has no end.
+        """
+        if len(self._begun) > _LINE_LIMIT:
+            raise FramingError("a line is too long", by_engine=False)
+        first, *others = data.split(b"\n")
+        self._begun += first
+        if not others:
+            return []
+        lines = [bytes(self._begun), *others]
+        self._begun = bytearray(lines.pop())
+        return [line for line in lines if line.strip()]

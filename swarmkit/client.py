@@ -17,6 +17,7 @@ from .auth import RegistryAuthOption
 from .errors import UnsupportedApiVersion
 from .nodes import Nodes
 from .services import Services
+from .system import System
 from .tasks import Tasks
 from .versions import ApiVersion
 
@@ -53,6 +54,7 @@ class SwarmClient:
     services: Services
     tasks: Tasks
     nodes: Nodes
+    system: System
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class SwarmClient:
         )
         self.tasks = Tasks(self._engine)
         self.nodes = Nodes(self._engine)
+        self.system = System(self._engine)
         self.services = Services(self._engine, self.tasks, self.nodes, registry_auth, pin_digest)
 
     async def __aenter__(self) -> Self:

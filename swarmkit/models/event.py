@@ -1,5 +1,6 @@
 """Events: what happens on an engine and in its swarm."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -42,3 +43,18 @@ class Event(LowerCaseModel):
     """`actor.id` once more, on containers and images, up to API 1.51."""
     from_: Annotated[str | None, Field(alias="from")] = None
     """Image of the container, up to API 1.51."""
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Those of the object, such as its `name`; none where the engine sends none."""
+        return {} if self.actor is None else self.actor.attributes or {}
+
+    @property
+    def at(self) -> datetime | None:
+        """When, to the microsecond."""
+        return None if self.time_nano is None else moment(self.time_nano)
+
+
+def moment(nanoseconds: int) -> datetime:
+    """The moment so long after the beginning of 1970, cut to the microsecond."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from email.utils import formatdate
 from typing import Final
 
 from ..versions import ApiVersion
@@ -68,7 +69,7 @@ class Core:
             self._answers_at = self.store.index
         asked = (request.path, request.query, self.swarm.state, self.swarm.has_leader)
         if request.method == "GET" and (known := self._answers.get(asked)) is not None:
-            return Response(known.status, dict(known.headers), known.body)
+            return Response(known.status, {**known.headers, "Date": self._date()}, known.body)
         try:
             response = self._route(request)
         except Refusal as refusal:
@@ -84,10 +85,14 @@ class Core:
     def _headers(self) -> dict[str, str]:
         return {
             "Api-Version": str(self.api_version),
+            "Date": self._date(),
             "Docker-Experimental": "false",
             "Ostype": "linux",
             "Server": f"Docker/{RELEASES[self.api_version]} (linux)",
         }
+
+    def _date(self) -> str:
+        return formatdate(self.timeline.wall_ns() // 1_000_000_000, usegmt=True)
 
     def _route(self, request: Request) -> Response:
         call = Call(self.api_version, request)

@@ -454,7 +454,8 @@ class Store:
 
     def emit(self, kind: str, action: str, actor: str, attributes: dict[str, str], scope: str = "swarm") -> None:
         """Tell everyone who listens to events."""
-        when = self.timeline.wall_ns()
+        # No two events are of one nanosecond, even where virtual time stands still between them.
+        when = max(self.timeline.wall_ns(), self.events[-1]["timeNano"] + 1 if self.events else 0)
         event = {"Type": kind, "Action": action, "Actor": {"ID": actor, "Attributes": attributes}, "scope": scope}
         self.events.append({**event, "time": when // 1_000_000_000, "timeNano": when})
         self.event_count += 1
