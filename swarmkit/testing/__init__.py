@@ -316,6 +316,11 @@ class FakeEngine:
         """Make the next change and break the connection before its answer; as often as said."""
         self._faults.lost_answers += times
 
+    def cut_streams(self) -> None:
+        """Break the connections over which events and logs are followed."""
+        for stream in [*self._faults.streams]:
+            stream.cut()
+
     def refuse_connections(self) -> None:
         """Listen no more, as an engine that is not running."""
         self._faults.refusing = True

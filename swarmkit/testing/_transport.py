@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
@@ -31,6 +31,8 @@ class Faults:
     """How many of the next changes are made without an answer."""
     refusing: bool = False
     """Nothing listens."""
+    streams: set[_Following] = field(default_factory=set["_Following"])
+    """The streams of all clients that are open."""
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -60,7 +62,7 @@ class Transport(httpx.AsyncBaseTransport):
             raise httpx.ReadError("the connection was closed before the answer", request=request)
         if isinstance(answer.body, bytes):
             return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
-        following = _Following(answer.body, self._core, self.clock, self._open)
+        following = _Following(answer.body, self._core, self.clock, self._open, self._faults.streams)
         return httpx.Response(answer.status, headers=answer.headers, stream=following)
 
     async def aclose(self) -> None:
@@ -72,7 +74,7 @@ class Transport(httpx.AsyncBaseTransport):
 class _Following(httpx.AsyncByteStream):
     """A body that comes piece by piece. It wakes when there is a new one, which only the passing of time brings."""
 
-    def __init__(self, stream: Stream, core: Core, clock: VirtualClock, among: set[_Following]) -> None:
+    def __init__(self, stream: Stream, core: Core, clock: VirtualClock, *among: set[_Following]) -> None:
         self._stream = stream
         self._core = core
         self._clock = clock
@@ -80,7 +82,8 @@ class _Following(httpx.AsyncByteStream):
         self._news = False
         self._cut = False
         self._waiting: anyio.Event | None = None
-        among.add(self)
+        for one in among:
+            one.add(self)
         core.store.listeners.append(self._hear)
 
     def _hear(self) -> None:
@@ -122,6 +125,7 @@ class _Following(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Stop listening."""
-        if self in self._among:
-            self._among.discard(self)
+        if self in self._among[0]:
+            for one in self._among:
+                one.discard(self)
             self._core.store.listeners.remove(self._hear)
