@@ -48,8 +48,8 @@ if TYPE_CHECKING:
         UnsupportedFeature,
         UpdatePaused,
     )
-    from .images import ImageReference
     from .events import EventsLost, EventStream, Resync
+    from .images import ImageReference
     from .logs import LogLine, LogStream
     from .models._wire import UNSET, Unset, WireModel, cpus, parse_bytes
     from .models.common import (
@@ -322,6 +322,8 @@ __all__ = [
     "Event",
     "EventActor",
     "EventFilters",
+    "EventStream",
+    "EventsLost",
     "ExternalCA",
     "Forbidden",
     "GenericResource",
@@ -402,6 +404,7 @@ __all__ = [
     "Reservations",
     "Resources",
     "RestartPolicy",
+    "Resync",
     "RollbackConfig",
     "RolledBack",
     "Rollout",
@@ -443,6 +446,7 @@ __all__ = [
     "SwarmSpec",
     "SwarmUnlockKey",
     "SwarmkitError",
+    "System",
     "SystemInfo",
     "SystemVersion",
     "TLSConfig",

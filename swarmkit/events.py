@@ -34,6 +34,7 @@ from ._framing import FramingError, JSONLines
 from .errors import EngineError, EngineTimeout, EngineUnreachable, ProtocolError, StreamTruncated, SwarmkitError
 from .models.event import Event, moment
 from .models.filters import EventFilters, EventsQuery
+from .models.system import SystemInfo
 
 _REMEMBERED: Final = 256
 """How many events an engine remembers."""
@@ -159,7 +160,7 @@ class EventStream:
             with self._scope:
                 await self._follow()
                 self._failure = None
-        except Exception as error:  # noqa: BLE001 -- raised where the items are read
+        except Exception as error:
             self._failure = error
         finally:
             if self._source is not None:
@@ -187,16 +188,24 @@ class EventStream:
             return
         try:
             earlier = await self._remembered(_text(self._began))
+            if self._since is not None:
+                since = _nanoseconds(self._since)
+                earlier = [line for line in earlier if (_event(line).time_nano or 0) < since]
+                if not earlier:
+                    await self._look_whether_it_forgot(since)
         except SwarmkitError:
             return  # what is wrong with the engine, the stream itself will say
-        if self._since is not None:
-            since, remembered = _nanoseconds(self._since), earlier
-            earlier = [line for line in remembered if (_event(line).time_nano or 0) < since]
-            if len(remembered) >= _REMEMBERED and not earlier:
-                self._put(EventsLost(count=None, after=moment(since), before=_event(remembered[0]).at))
         self._earlier = earlier
         if earlier:
             self._last, self._last_time = earlier[-1], _event(earlier[-1]).time_nano
+
+    async def _look_whether_it_forgot(self, since: int) -> None:
+        """Say what is missing where all that the engine has room for is newer than that moment."""
+        # The date of an answer leaves out the present second, and a second has room for hundreds of events.
+        now = (await self._engine.call("GET", "/info", into=SystemInfo)).system_time
+        remembered = [] if now is None else await self._remembered(f"{now.timestamp():.6f}")
+        if len(remembered) >= _REMEMBERED:
+            self._put(EventsLost(count=None, after=moment(since), before=_event(remembered[0]).at))
 
     async def _read(self, source: ByteStream) -> StreamTruncated | None:
         """Tell what comes until it ends: how it was cut, or None where its time has come."""
@@ -226,21 +235,24 @@ class EventStream:
         end = clock.now() + self._reconnect
         self._known = dict.fromkeys([*self._earlier, *self._known])
         self._earlier = []
+        failure: SwarmkitError = cut
         while True:
             await pauses.next()
+            if clock.now() >= end:
+                raise failure
             try:
-                with self._engine.one_deadline(None if end == math.inf else max(end - clock.now(), 0)):
+                with self._engine.one_deadline(None if end == math.inf else end - clock.now()):
                     self._source = await self._open(_ALL)
                     remembered = [] if self._last_time is None else await self._remembered(_text(self._last_time))
             except (EngineUnreachable, EngineTimeout, StreamTruncated, EngineError) as error:
                 if self._source is not None:
                     await self._source.aclose()
-                if (isinstance(error, EngineError) and error.status < 500) or clock.now() >= end:
+                if isinstance(error, EngineError) and error.status < 500:
                     raise
+                failure = error
             else:
                 break
-        after = None if self._last_time is None else moment(self._last_time)
-        before = None if self._began is None else moment(self._began)
+        after, before = self._last_moment, None if self._began is None else moment(self._began)
         self._put(Resync(reason=str(cut), after=after, before=before))
         if self._last is not None and self._last in remembered:
             self._know(*remembered[: remembered.index(self._last) + 1])
@@ -290,14 +302,17 @@ class EventStream:
         else:
             lost = self._items[-1]
             if not isinstance(lost, EventsLost):
-                lost = EventsLost(
-                    count=0, after=None if self._last_time is None else moment(self._last_time), before=None
-                )
+                lost = EventsLost(count=0, after=self._last_moment, before=None)
                 self._items.append(lost)
-            is_event = isinstance(item, Event)
-            count = lost.count + 1 if is_event and lost.count is not None else None
-            self._items[-1] = replace(lost, count=count, before=item.at if is_event else item.before)
+            if isinstance(item, Event):
+                self._items[-1] = replace(lost, count=None if lost.count is None else lost.count + 1, before=item.at)
+            else:
+                self._items[-1] = replace(lost, count=None, before=item.before)
         self._wake()
+
+    @property
+    def _last_moment(self) -> datetime | None:
+        return None if self._last_time is None else moment(self._last_time)
 
     def _wake(self) -> None:
         news, self._news = self._news, None

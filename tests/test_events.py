@@ -9,7 +9,7 @@ import itertools
 import json
 import socket
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from functools import partial
@@ -116,12 +116,14 @@ SERVICES: Final = EventFilters(type=["service"])
 
 
 @contextlib.asynccontextmanager
-async def told(script: Callable[[Received], Say], **options: Any) -> AsyncIterator[EventStream]:
+async def told(
+    script: Callable[[Received], Say], *, filters: Any = SERVICES, **options: Any
+) -> AsyncGenerator[EventStream]:
     """The stream of an engine that follows a script."""
     with StubEngine(script) as engine:
         async with SwarmClient(engine.host, api_version="1.51") as client:
             with anyio.fail_after(20):
-                async with client.system.events(**{"filters": SERVICES, **options}) as events:
+                async with client.system.events(filters=filters, **options) as events:
                     yield events
         await all_closed(engine)
 
@@ -179,9 +181,8 @@ async def test_a_line_that_is_no_event_is_an_error_behind_the_events_before_it(o
     async with told(Story((line(1) + odd + b"\n" + line(2), hang))) as events:
         assert [1] == await read(events, 1)
         for _ in range(2):
-            with pytest.raises(ProtocolError, match="no event") as raised:
+            with pytest.raises(ProtocolError, match=r"something that is no event \((?!.*nonsense)"):
                 await anext(events)
-        assert "nonsense" not in str(raised.value)
 
 
 async def test_a_line_without_end_is_an_error() -> None:
@@ -398,7 +399,7 @@ async def test_an_engine_that_stays_away_is_an_error_after_a_while() -> None:
                 engine.cut_streams()
                 with pytest.raises(EngineUnreachable):
                     await anext(events)
-                assert patience <= engine.clock.now() - began < patience + 10
+                assert patience <= engine.clock.now() - began < patience + 20
                 engine.accept_connections()
 
 
@@ -428,10 +429,10 @@ async def name_of(events: EventStream) -> str | None:
 async def test_an_engine_that_is_not_ready_is_asked_again(status: int) -> None:
     story = Story((line(1), hang_up), (line(1) + line(2), hang))
     story.memory = [1, 2]
-    refusals = iter([refusal(status, "starting"), hang_up])
+    refusals: list[Say] = [hang_up, refusal(status, "starting")]
 
     def script(request: Received) -> Say:
-        return story(request) if not story.opened or len(story.asked) == 0 else next(refusals, story(request))
+        return refusals.pop() if refusals and story.opened and story.asked else story(request)
 
     async with told(script) as events:
         event, resync, *others = await read(events, 3)
@@ -480,53 +481,46 @@ async def test_the_engine_is_drained_while_nobody_reads() -> None:
 
 
 async def test_what_does_not_fit_is_counted_where_it_is_missing() -> None:
-    everything = b"".join(map(line, range(1, 11)))
-    proceed = anyio.Event()
-
-    story = Story((everything, hang_up), (everything, hang_up))
-    story.memory = [*range(1, 11)]
-    async with told(story, buffer=4, reconnect=0) as events:
-        with contextlib.suppress(StreamTruncated):
-            while not events._done.is_set():  # noqa: SLF001 -- nothing else tells that all has been read
-                await anyio.sleep(0.001)
-        proceed.set()
-        *kept, lost = await read(events, 5)
-        assert [1, 2, 3, 4] == kept
-        assert EventsLost(count=6, after=at(4), before=at(10)) == lost
-        with pytest.raises(StreamTruncated):
-            await anext(events)
-
-
-async def test_a_cut_that_does_not_fit_is_a_gap() -> None:
-    story = Story((line(1), hang_up), (line(1) + line(2) + line(3), hang_up))
-    story.memory = [1, 2, 3]
-
-    def script(request: Received) -> Say:
-        return refusal(403, "no more") if len(story.opened) == 2 else story(request)
-
-    async with told(script, buffer=1) as events:
-        while not events._done.is_set():  # noqa: SLF001 -- nothing else tells that all has been read
-            await anyio.sleep(0.001)
-        assert [1, EventsLost(count=None, after=at(1), before=at(0))] == await read(events, 2)
-
-
-async def test_after_an_overflow_events_come_again() -> None:
     engine = FakeEngine()
     async with engine.client() as client:
         async with client.system.events(filters=SERVICES, buffer=2) as events:
             for name in "abcd":
                 await client.services.create(TEMPLATE, name=name, mode=NONE)
             await engine.clock.sleep(1)
-            assert ["a", "b"] == [await name_of(events), await name_of(events)]
+            first, second = await anext(events), await anext(events)
+            assert isinstance(first, Event)
+            assert isinstance(second, Event)
+            assert ["a", "b"] == [first.attributes["name"], second.attributes["name"]]
             lost = await anext(events)
             assert isinstance(lost, EventsLost)
-            assert lost.count == 2
+            assert (2, second.at) == (lost.count, lost.after)
             await client.services.create(TEMPLATE, name="e", mode=NONE)
-            assert "e" == await name_of(events)
+            last = await anext(events)
+            assert isinstance(last, Event)
+            assert "e" == last.attributes["name"]
+            assert lost.before is not None
+
+
+async def test_a_cut_that_does_not_fit_is_a_gap() -> None:
+    engine = FakeEngine()
+    async with engine.client() as client:
+        async with client.system.events(filters=SERVICES, buffer=1) as events:
+            await client.services.create(TEMPLATE, name="a", mode=NONE)
+            await engine.clock.sleep(1)
+            engine.cut_streams()
+            await engine.clock.sleep(10)
+            await client.services.create(TEMPLATE, name="b", mode=NONE)
+            await engine.clock.sleep(1)
+            assert "a" == await name_of(events)
+            lost = await anext(events)
+            assert isinstance(lost, EventsLost)
+            assert lost.count is None
+            await client.services.create(TEMPLATE, name="c", mode=NONE)
+            assert "c" == await name_of(events)
 
 
 async def test_several_tasks_may_share_a_stream() -> None:
-    found: list[int] = []
+    found: list[Any] = []
     proceed = [False]
 
     def say(sock: socket.socket) -> None:
@@ -537,8 +531,7 @@ async def test_several_tasks_may_share_a_stream() -> None:
     async with told(Story((b"", say)), until=at(0)) as events:
 
         async def reader() -> None:
-            async for item in events:
-                found.append(int(str(number(item))))
+            found.extend([number(item) async for item in events])
 
         async with anyio.create_task_group() as group:
             for _ in range(3):
@@ -581,27 +574,33 @@ async def test_a_stream_left_at_any_moment_leaks_nothing(
 async def test_leaving_closes_the_connection_at_once_however_it_is_left(quiet: list[object]) -> None:
     with StubEngine(Story(*[(b"", hang)] * 4)) as engine:
         async with SwarmClient(engine.host, api_version="1.51") as client:
-            for way in ("exit", "raise", "cancel", "break"):
+            for way in ("exit", "raise", "cancel", "exit"):
+                events = client.system.events(filters=SERVICES)
                 with anyio.move_on_after(20 if way != "cancel" else 0.02):
-                    try:
-                        async with client.system.events(filters=SERVICES) as events:
+                    with contextlib.suppress(LookupError):
+                        async with events:
                             if way == "raise":
                                 raise LookupError("the user's own")
                             if way == "cancel":
                                 await anext(events)
-                    except LookupError as error:
-                        assert way == "raise"
-                        assert error.__context__ is None
                 with anyio.fail_after(20):
                     await all_closed(engine)
                 with pytest.raises(RuntimeError, match="inside its block"):
                     await anext(events)
 
 
+async def test_what_is_raised_in_the_block_comes_out_as_it_is() -> None:
+    with pytest.raises(LookupError, match="the user's own") as raised:
+        async with told(Story((line(1) + b"odd\n", hang))) as events:
+            assert [1] == await read(events, 1)
+            raise LookupError("the user's own")
+    assert raised.value.__context__ is None
+
+
 async def test_a_block_may_be_left_in_another_task_than_it_was_entered_in(quiet: list[object]) -> None:
     """As an asynchronous generator is that a web framework closes."""
 
-    async def names(client: SwarmClient) -> AsyncIterator[str | None]:
+    async def names(client: SwarmClient) -> AsyncGenerator[str | None]:
         async with client.system.events(filters=SERVICES) as events:
             async for event in events:
                 if isinstance(event, Event):
@@ -623,9 +622,10 @@ async def test_a_block_may_be_left_in_another_task_than_it_was_entered_in(quiet:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_reading_task_that_someone_stops_is_no_end_of_the_stream() -> None:
+    before = asyncio.all_tasks()
     async with told(Story((line(1), hang))) as events:
         assert [1] == await read(events, 1)
-        (reader,) = asyncio.all_tasks() - {asyncio.current_task()} - set[Any]()
+        (reader,) = asyncio.all_tasks() - before
         reader.cancel()
         with pytest.raises(StreamTruncated, match="stopped"):
             await anext(events)

@@ -18,11 +18,14 @@ from swarmkit import (
     EngineError,
     EngineTimeout,
     EngineUnreachable,
+    Event,
+    EventsLost,
     LogStreamError,
     Mount,
     OutcomeUnknown,
     Replicated,
     RestartPolicy,
+    Resync,
     ServiceSpec,
     StreamError,
     StreamTruncated,
@@ -177,6 +180,28 @@ async def test_a_restart_under_load_loses_nothing_that_was_acknowledged(mortal: 
         for error in load.unknown.values():
             assert str(error).startswith("POST /services/create was sent, but its answer was lost")
         await client.services.wait("speaking", timeout=30)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])
+async def test_events_go_on_after_a_restart_and_say_that_the_engine_has_forgotten(
+    mortal: Engine, how: signal.Signals
+) -> None:
+    async with SwarmClient(mortal.host, registry_auth=None) as client:
+        with anyio.fail_after(60):
+            async with client.system.events(filters={"type": "service"}) as events:
+                await client.services.create(SILENT, name="before", mode=NONE)
+                before = await anext(events)
+                assert isinstance(before, Event)
+                await in_thread(mortal.end_daemon, how)
+                await in_thread(mortal.start_daemon)
+                resync, lost = await anext(events), await anext(events)
+                assert isinstance(resync, Resync)
+                assert isinstance(lost, EventsLost)
+                assert before.at == resync.after == lost.after
+                await client.services.create(SILENT, name="after", mode=NONE)
+                after = await anext(events)
+                assert isinstance(after, Event)
+                assert ("create", "after") == (after.action, after.attributes["name"])
 
 
 # --- an engine that dies with a request in its hands -----------------------------------------------------------------

@@ -63,6 +63,8 @@ from swarmkit import (
     Event,
     EventActor,
     EventFilters,
+    EventsLost,
+    EventStream,
     ExternalCA,
     Forbidden,
     GenericResource,
@@ -143,6 +145,7 @@ from swarmkit import (
     Reservations,
     Resources,
     RestartPolicy,
+    Resync,
     RollbackConfig,
     RolledBack,
     Rollout,
@@ -184,6 +187,7 @@ from swarmkit import (
     SwarmNetworkSpec,
     SwarmSpec,
     SwarmUnlockKey,
+    System,
     SystemInfo,
     SystemVersion,
     Task,
@@ -974,6 +978,35 @@ async def change(client: SwarmClient, *, image: str | None, given: Unset | None)
             pass
         case _ as never:
             assert_never(never)
+
+
+async def asking_the_engine(client: SwarmClient) -> None:
+    assert_type(client.system, System)
+    assert_type(await client.system.ping(), Ping)
+    assert_type(await client.system.version(), SystemVersion)
+    assert_type(await client.system.info(), SystemInfo)
+
+
+async def following_events(client: SwarmClient) -> None:
+    assert_type(client.system.events(), EventStream)
+    client.system.events(filters={"type": "service"}, since=timedelta(minutes=5), until=timedelta(minutes=5))
+    client.system.events(filters=EventFilters(type=["service"]), since=1_700_000_000, until=datetime.now(UTC))
+    client.system.events(reconnect=None, buffer=100)
+    async with client.system.events(reconnect=5) as stream:
+        assert_type(stream, EventStream)
+        async for item in stream:
+            match item:
+                case Event():
+                    assert_type(item.attributes, dict[str, str])
+                    assert_type(item.at, datetime | None)
+                case Resync():
+                    assert_type((item.after, item.before), tuple[datetime | None, datetime | None])
+                    assert_type(item.reason, str)
+                case EventsLost():
+                    assert_type((item.after, item.before), tuple[datetime | None, datetime | None])
+                    assert_type(item.count, int | None)
+                case _ as never:
+                    assert_never(never)
 
 
 async def logs(client: SwarmClient) -> None:
