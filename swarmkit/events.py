@@ -10,6 +10,9 @@ old. So all that it remembers is asked for, 256 events at most, and what is know
 memory ends in a stream. A second question, up to the last known event, has an end: where it does not hold that one, the
 engine has forgotten it, and maybe what came next.
 
+Engines answer before they listen: what happens in between would be lost, so a stream that begins now begins with what
+is remembered since its engine's clock was read.
+
 Owns: the reading task, what a stream has told, and how it goes on. Must not know: who reads, or any noun but events.
 """
 
@@ -21,7 +24,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Final, Self
@@ -100,6 +103,8 @@ class EventStream:
         self._last: bytes | None = None
         self._last_time: int | None = None
         self._source: ByteStream | None = None
+        self._now: int | None = None
+        """When the stream was asked for, by the engine's own clock: nanoseconds since 1970."""
         self._opened = 0.0
         self._began: int | None = None
         """When the connection was made, by the engine's own clock: nanoseconds since 1970, cut to the second."""
@@ -114,7 +119,8 @@ class EventStream:
         if self._entered:
             raise RuntimeError("an event stream can be entered once; ask for another one")
         self._entered = True
-        self._source = await self._open(self._since)
+        self._now = await self._time()
+        self._source = await self._open(self._since or (None if self._now is None else _text(self._now)))
         self._scope, self._done = anyio.CancelScope(), anyio.Event()
         self._task = _start(self._run)
         return self
@@ -183,28 +189,19 @@ class EventStream:
             await self._resume(cut, pauses)
 
     async def _look_back(self) -> None:
-        """Learn what the engine remembers of the time before the stream."""
-        if self._began is None:
+        """Learn what the engine remembers of the time before the stream, and whether that is all."""
+        now = self._now or self._began
+        if now is None:
             return
         try:
-            earlier = await self._remembered(_text(self._began))
-            if self._since is not None:
-                since = _nanoseconds(self._since)
-                earlier = [line for line in earlier if (_event(line).time_nano or 0) < since]
-                if not earlier:
-                    await self._look_whether_it_forgot(since)
+            remembered = await self._remembered(_text(now))
         except SwarmkitError:
             return  # what is wrong with the engine, the stream itself will say
-        self._earlier = earlier
-        if earlier:
-            self._last, self._last_time = earlier[-1], _event(earlier[-1]).time_nano
-
-    async def _look_whether_it_forgot(self, since: int) -> None:
-        """Say what is missing where all that the engine has room for is newer than that moment."""
-        # The date of an answer leaves out the present second, and a second has room for hundreds of events.
-        now = (await self._engine.call("GET", "/info", into=SystemInfo)).system_time
-        remembered = [] if now is None else await self._remembered(f"{now.timestamp():.6f}")
-        if len(remembered) >= _REMEMBERED:
+        since = now + 1 if self._since is None else _nanoseconds(self._since)
+        self._earlier = [line for line in remembered if (_event(line).time_nano or 0) < since]
+        if self._earlier:
+            self._last, self._last_time = self._earlier[-1], _event(self._earlier[-1]).time_nano
+        elif len(remembered) >= _REMEMBERED:
             self._put(EventsLost(count=None, after=moment(since), before=_event(remembered[0]).at))
 
     async def _read(self, source: ByteStream) -> StreamTruncated | None:
@@ -258,6 +255,14 @@ class EventStream:
             self._know(*remembered[: remembered.index(self._last) + 1])
         else:
             self._put(EventsLost(count=None, after=after, before=before))
+
+    async def _time(self) -> int | None:
+        """What the engine's clock shows, in nanoseconds since 1970; None where something before it hides that."""
+        try:
+            time = (await self._engine.call("GET", "/info", into=SystemInfo)).system_time
+        except EngineError:
+            return None
+        return None if time is None else (time - moment(0)) // timedelta(microseconds=1) * 1000
 
     async def _open(self, since: str | None) -> ByteStream:
         query = EventsQuery(since=since, until=self._until, filters=self._filters)

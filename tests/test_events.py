@@ -92,6 +92,10 @@ class Story:
         self.asked: list[dict[str, str]] = []
 
     def __call__(self, request: Received) -> Say:
+        if request.path == "/v1.51/info":
+            return answer(
+                {"SystemTime": datetime.fromtimestamp(self.now, UTC).isoformat()} if self.date is None else {}
+            )
         assert request.path == "/v1.51/events"
         query = {key: value for key, (value,) in parse_qs(request.query).items()}
         if query.get("since") == "1" and "until" in query and "filters" not in query:
@@ -263,7 +267,7 @@ async def test_after_a_cut_the_stream_goes_on_and_tells_nothing_twice(end: Any) 
     assert isinstance(resync, Resync)
     assert (at(2), at(0)) == (resync.after, resync.before)
     assert "GET /events: the " in resync.reason
-    assert [None, "1"] == [query.get("since") for query in story.opened]
+    assert [f"{NOW}.000000000", "1"] == [query.get("since") for query in story.opened]
     assert story.opened[0]["filters"] == story.opened[1]["filters"]
 
 

@@ -92,7 +92,7 @@ class Core:
         }
 
     def _date(self) -> str:
-        return formatdate(self.timeline.wall_ns() // 1_000_000_000, usegmt=True)
+        return formatdate(self.store.clock_ns() // 1_000_000_000, usegmt=True)
 
     def _route(self, request: Request) -> Response:
         call = Call(self.api_version, request)

@@ -379,6 +379,10 @@ class Store:
         """The present moment as engines write it."""
         return timestamp(self.timeline.wall_ns())
 
+    def clock_ns(self) -> int:
+        """What the engine's clock shows: no two events are of one microsecond, even where virtual time stands still."""
+        return max(self.timeline.wall_ns(), self.events[-1]["timeNano"] + 1000 if self.events else 0)
+
     def new_id(self) -> str:
         """An id such as managers give."""
         return "".join(self.random.choices(_DIGITS, k=25))
@@ -454,8 +458,7 @@ class Store:
 
     def emit(self, kind: str, action: str, actor: str, attributes: dict[str, str], scope: str = "swarm") -> None:
         """Tell everyone who listens to events."""
-        # No two events are of one nanosecond, even where virtual time stands still between them.
-        when = max(self.timeline.wall_ns(), self.events[-1]["timeNano"] + 1 if self.events else 0)
+        when = self.clock_ns()
         event = {"Type": kind, "Action": action, "Actor": {"ID": actor, "Attributes": attributes}, "scope": scope}
         self.events.append({**event, "time": when // 1_000_000_000, "timeNano": when})
         self.event_count += 1

@@ -95,7 +95,7 @@ class EventStream:
         shown = [event for event in new if self._passes(event) and (until is None or event["timeNano"] <= until)]
         if shown:
             return b"".join(json.dumps(event, separators=(",", ":")).encode() + b"\n" for event in shown)
-        return b"" if until is not None and store.timeline.wall_ns() >= until else None
+        return b"" if until is not None and store.clock_ns() >= until else None
 
     def _passes(self, event: Json) -> bool:
         attributes: dict[str, str] = event["Actor"]["Attributes"]

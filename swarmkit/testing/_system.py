@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..versions import ApiVersion
-from ._store import Entity, Json, Node, State, Store
+from ._store import Entity, Json, Node, State, Store, timestamp
 
 RELEASES: Final = {
     ApiVersion.parse(version): release
@@ -146,7 +146,7 @@ def info(store: Store, leader: Node, state: str, swarm: Json) -> Json:
         "SwapLimit": True,
         "PidsLimit": True,
         "Debug": False,
-        "SystemTime": store.now_text(),
+        "SystemTime": timestamp(store.clock_ns()),
         "LoggingDriver": "json-file",
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2",
