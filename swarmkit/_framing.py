@@ -1,4 +1,4 @@
-"""Bytes in, log entries out: the frames in which engines send logs, and the lines of services with a terminal.
+"""Bytes in, log entries and events out: frames of logs, the lines of services with a terminal, lines of JSON.
 
 Pure, sans I/O. Must not know: where the bytes come from, or what a log line means.
 """
