@@ -5,14 +5,19 @@ Pure, sans I/O. Must not know: where the bytes come from, or what a log line mea
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, Protocol
 
 Stream = Literal["stdin", "stdout", "stderr"]
+Entry = tuple[Stream, bytes]
+"""One frame, or one line: its stream and bytes. A bare tuple, because there are so many."""
 
+_HEADER: Final = struct.Struct(">LL")
 _HEADER_SIZE: Final = 8
-_STREAMS: Final[dict[int, Stream]] = {0: "stdin", 1: "stdout", 2: "stderr"}
-_SYSTEM_ERROR: Final = 3
+_STREAMS: Final[dict[int, Stream]] = {0: "stdin", 1 << 24: "stdout", 2 << 24: "stderr"}
+"""By the first half of a header: the stream's number and three zeros."""
+_SYSTEM_ERROR: Final = 3 << 24
 _FRAME_LIMIT: Final = 16 * 1024 * 1024
 _LINE_LIMIT: Final = 16 * 1024 * 1024
 
@@ -23,13 +28,6 @@ class FramingError(Exception):
     def __init__(self, message: str, *, by_engine: bool) -> None:
         super().__init__(message)
         self.by_engine = by_engine
-
-
-class Entry(NamedTuple):
-    """One frame, or one line: its stream and bytes."""
-
-    stream: Stream
-    data: bytes
 
 
 class Decoder(Protocol):
@@ -49,6 +47,8 @@ class FrameDecoder:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._wanted = 0
+        """Bytes that the buffer must hold before there is another frame in it."""
 
     def feed(self, data: bytes) -> Iterator[Entry]:
         """The frames that these bytes complete.
@@ -56,25 +56,30 @@ class FrameDecoder:
         Raises:
             FramingError: they are no frames, or a frame with which the engine gives up.
         """
-        buffer = self._buffer
-        buffer += data
-        start = 0
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._wanted:
+                return
+            data = bytes(self._buffer)
+        start, size = 0, len(data)
+        self._wanted = _HEADER_SIZE
         try:
-            while len(buffer) - start >= _HEADER_SIZE:
-                kind, size = buffer[start], int.from_bytes(buffer[start + 4 : start + 8], "big")
-                if kind > _SYSTEM_ERROR or any(buffer[start + 1 : start + 4]) or size > _FRAME_LIMIT:
+            while size - start >= _HEADER_SIZE:
+                kind, length = _HEADER.unpack_from(data, start)
+                if kind > _SYSTEM_ERROR or kind & 0xFFFFFF or length > _FRAME_LIMIT:
                     raise FramingError("the log stream holds something that is no frame", by_engine=False)
-                end = start + _HEADER_SIZE + size
-                if len(buffer) < end:
+                end = start + _HEADER_SIZE + length
+                if end > size:
+                    self._wanted = end - start
                     break
-                payload = bytes(buffer[start + _HEADER_SIZE : end])
+                payload = data[start + _HEADER_SIZE : end]
                 start = end
                 if kind == _SYSTEM_ERROR:
                     raise FramingError(payload.decode(errors="replace").strip(), by_engine=True)
                 if payload:
-                    yield Entry(_STREAMS[kind], payload)
+                    yield _STREAMS[kind], payload
         finally:
-            del buffer[:start]
+            self._buffer = bytearray(data[start:])
 
     def end(self) -> Iterator[Entry]:
         """Nothing.
@@ -99,12 +104,13 @@ class LineDecoder:
         self._buffer = bytearray(rest)
         if len(rest) > _LINE_LIMIT:
             raise FramingError("a log line is too long", by_engine=False)
-        return (Entry("stdout", line + b"\n") for line in lines)
+        return (("stdout", line + b"\n") for line in lines)
 
     def end(self) -> Iterator[Entry]:
         """The line that has no end."""
         rest, self._buffer = bytes(self._buffer), bytearray()
-        return iter([Entry("stdout", rest)] if rest else [])
+        left: list[Entry] = [("stdout", rest)] if rest else []
+        return iter(left)
 
 
 class JSONLines:

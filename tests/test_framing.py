@@ -30,10 +30,10 @@ def decoded(decoder: Decoder, chunks: Iterable[bytes]) -> list[Entry]:
 
 STREAM = frame(1, b"hello\n") + frame(2, "é\n".encode()) + frame(1, b"") + frame(0, b"\0\x01") + frame(1, b"x" * 300)
 ENTRIES = [
-    Entry("stdout", b"hello\n"),
-    Entry("stderr", "é\n".encode()),
-    Entry("stdin", b"\0\x01"),
-    Entry("stdout", b"x" * 300),
+    ("stdout", b"hello\n"),
+    ("stderr", "é\n".encode()),
+    ("stdin", b"\0\x01"),
+    ("stdout", b"x" * 300),
 ]
 
 
@@ -83,7 +83,7 @@ def test_what_came_before_an_error_of_the_engine_is_delivered() -> None:
         for entry in FrameDecoder().feed(frame(1, b"a\n") + frame(3, b"\xff")):
             got.append(entry)  # noqa: PERF402 -- what was got until the error is the point
 
-    assert [Entry("stdout", b"a\n")] == got
+    assert [("stdout", b"a\n")] == got
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_is_no_frame_is_an_error_before_it_is_waited_for(junk: bytes) -> No
 def test_a_frame_of_16_mib_is_still_one() -> None:
     data = b"x" * (16 * 1024 * 1024)
 
-    assert [Entry("stdout", data)] == decoded(FrameDecoder(), [frame(1, data)])
+    assert [("stdout", data)] == decoded(FrameDecoder(), [frame(1, data)])
 
 
 @pytest.mark.parametrize("cut", range(1, 14))
@@ -136,7 +136,7 @@ def test_a_reader_that_stops_between_two_frames_can_go_on() -> None:
     for _ in decoder.feed(frame(1, b"a\n") + frame(1, b"b\n")):
         break
 
-    assert [Entry("stdout", b"b\n"), Entry("stdout", b"c\n")] == list(decoder.feed(frame(1, b"c\n")))
+    assert [("stdout", b"b\n"), ("stdout", b"c\n")] == list(decoder.feed(frame(1, b"c\n")))
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_a_reader_that_stops_between_two_frames_can_go_on() -> None:
 )
 def test_what_a_terminal_wrote_comes_out_in_lines(stream: bytes, lines: list[bytes]) -> None:
     for cut in range(len(stream) + 1):
-        assert [Entry("stdout", line) for line in lines] == decoded(LineDecoder(), [stream[:cut], stream[cut:]])
+        assert [("stdout", line) for line in lines] == decoded(LineDecoder(), [stream[:cut], stream[cut:]])
 
 
 @given(st.lists(st.binary(max_size=20), max_size=6))
@@ -170,8 +170,8 @@ def test_a_line_comes_out_as_soon_as_it_ends() -> None:
     decoder = LineDecoder()
 
     assert [] == list(decoder.feed(b"hello"))
-    assert [Entry("stdout", b"hello\n")] == list(decoder.feed(b"\nwor"))
-    assert [Entry("stdout", b"wor")] == list(decoder.end())
+    assert [("stdout", b"hello\n")] == list(decoder.feed(b"\nwor"))
+    assert [("stdout", b"wor")] == list(decoder.end())
     assert [] == list(decoder.end())
 
 

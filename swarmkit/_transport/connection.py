@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 import httptools
@@ -124,7 +123,7 @@ class Connection:
         return f"{what} ({complaint})" if complaint else what
 
     async def read(self, parser: _Parser, deadline: float) -> bytes:
-        """The next piece of the body; empty at its end."""
+        """All that has come of the body since the last time; empty at its end."""
         if not parser.pieces and not parser.complete:
             try:
                 while not parser.pieces and not parser.complete:
@@ -134,7 +133,10 @@ class Connection:
                 raise
             if parser.complete:
                 self._complete(parser)
-        return parser.pieces.popleft() if parser.pieces else b""
+        # Engines send each log line as a piece of its own: handed over one by one they would cost more than they are.
+        data = b"".join(parser.pieces)
+        parser.pieces.clear()
+        return data
 
 
 class Body(httpx.AsyncByteStream):
@@ -171,7 +173,7 @@ class _Parser:
         self.status = 0
         self.reason = b""
         self.headers: list[tuple[bytes, bytes]] = []
-        self.pieces: deque[bytes] = deque()
+        self.pieces: list[bytes] = []
         self.head_complete = False
         self.complete = False
         self.keeps_alive = False
