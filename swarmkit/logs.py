@@ -1,23 +1,42 @@
-"""The log stream of a service or task: typed lines, each with its stream and task.
+"""The log stream of a service or a task: typed lines, each with its stream and the task that wrote it.
 
-Owns: what a log line is, and when a stream has ended well. Must not know: how frames are cut (`_framing`).
+Owns: what a log line is, whose it is, and when a stream has ended well or goes on where it was cut.
+Must not know: how frames are cut (`_framing`).
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal, NamedTuple, Self
 from urllib.parse import unquote_plus
 
-from ._engine import ByteStream
-from ._framing import Decoder, Entry, FrameDecoder, FramingError, LineDecoder
-from .errors import LogStreamError, StreamTruncated
+import anyio
+
+from ._engine import ByteStream, Engine, Pauses
+from ._framing import Decoder, Entry, FrameDecoder, FramingError, LineDecoder, Stream
+from .convergence import OVER
+from .errors import (
+    EngineError,
+    EngineTimeout,
+    EngineUnreachable,
+    LogStreamError,
+    NotFound,
+    StreamTruncated,
+    SwarmkitError,
+)
+from .models._glance import TaskGlance
+from .models.filters import LogsQuery, TaskFilters, TaskListQuery
+from .models.node import Node
+from .models.service import Service
+from .models.task import Task, TaskTemplate
 
 _MULTIPLEXED: Final = "application/vnd.docker.multiplexed-stream"
 _OWN_DETAILS: Final = "com.docker.swarm."
@@ -34,28 +53,67 @@ _IDS: Final = re.compile(
 _STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
 _STAMP_SIZE: Final = 31
 _PAIRS: Final = re.compile(rb"(?:[^ ,=]+=[^ ,]*,)*")
+_GIVES_UP: Final = b"Error grabbing logs: "
+"""How an engine's own words begin among a terminal's bytes, where there are no frames to tell them apart."""
+
+_QUIET: Final = 0.5
+"""Seconds without a line after which it is worth looking whether the tasks have finished."""
+_STANDSTILL: Final = 1.0
+"""Seconds that all tasks must have been over: a manager may be about to replace one."""
+_LAST_WORD: Final = 3.0
+"""Seconds without a line after which the last look at the lines is over: now and then engines never end it."""
+_BACKOFF: Final = 0.05
+_COURTESY: Final = 5.0
+"""Seconds that lines may wait until it is known which slot their task has."""
+_DISORDER_NS: Final = 10_000_000
+"""How far the lines of one task may be out of order: its two streams are written down side by side."""
+_MOST_WRITERS: Final = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class LogLine:
     """One line that a task wrote."""
 
     stream: Literal["stdin", "stdout", "stderr"]
     """Where it was written; always stdout in services with a terminal."""
-    message: str
-    """The line without its end; bytes that are no UTF-8 are replaced."""
-    data: bytes = field(repr=False)
+    data: bytes
     """The line's bytes without its end."""
     task_id: str
     """Id of the task that wrote it."""
+    slot: int | None
+    """The task's slot; None in a global service, and where the task is not known any more."""
     node_id: str
     """Id of the node it ran on."""
     service_id: str
     """Id of its service."""
-    timestamp: datetime | None = None
-    """When it was written, to the microsecond, where timestamps were asked for."""
-    details: dict[str, str] = field(default_factory=dict[str, str])
-    """What the user's log options add: labels and environment of the container."""
+    _details: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    _stamp: bytes = field(default=b"", repr=False)
+
+    @property
+    def message(self) -> str:
+        """The line as text; bytes that are no UTF-8 are replaced."""
+        return self.data.decode(errors="replace")
+
+    @property
+    def details(self) -> dict[str, str]:
+        """What the user's log options add: labels and environment of the container."""
+        return self._details.copy()
+
+    @property
+    def timestamp(self) -> datetime | None:
+        """When it was written, cut to the microsecond, where timestamps were asked for."""
+        try:
+            return datetime.fromisoformat(self._stamp[:26].decode() + "Z") if self._stamp else None
+        except ValueError:
+            return None  # whatever it is, it is no moment
+
+    @property
+    def time_ns(self) -> int | None:
+        """The same in nanoseconds since 1970, exactly as the engine has it."""
+        try:
+            return _nanoseconds(self._stamp) if self._stamp else None
+        except ValueError:
+            return None
 
     def __str__(self) -> str:
         return self.message
@@ -82,46 +140,99 @@ def since_parameter(since: Since, now: datetime) -> str:
     return f"{since:.9f}".rstrip("0").rstrip(".")
 
 
+def logs_query(
+    *, follow: bool, stdout: bool, stderr: bool, since: Since | None, tail: int | Literal["all"], timestamps: bool
+) -> LogsQuery:
+    """What is to be shown of logs, checked.
+
+    Raises:
+        ValueError: neither stream is asked for, `tail` is negative, or `since` has no time zone.
+    """
+    if not (stdout or stderr):
+        raise ValueError("ask for stdout, stderr or both")
+    if tail != "all" and (type(tail) is not int or tail < 0):
+        raise ValueError("tail must be 'all' or a number of lines from 0")
+    return LogsQuery(
+        stdout=stdout,
+        stderr=stderr,
+        follow=follow,
+        tail=str(tail),
+        since=None if since is None else since_parameter(since, datetime.now(UTC)),
+        timestamps=timestamps,
+        details=True,
+    )
+
+
 class LogStream:
-    """The lines of a service or task: `async with stream as lines: async for line in lines`.
+    """The lines of a service or a task: `async with stream as lines: async for line in lines`.
 
     Leaving the block closes the connection, also in the middle.
     """
 
     def __init__(
         self,
-        opener: Callable[[], Awaitable[tuple[ByteStream, bool]]],
+        engine: Engine,
+        of: Literal["services", "tasks"],
+        reference: str,
+        query: LogsQuery,
         *,
-        timestamps: bool,
-        idle: float | None,
+        until_finished: bool,
+        resume: bool,
     ) -> None:
-        self._opener = opener
-        self._timestamps = timestamps
-        self._idle = idle
+        if until_finished and not query.follow:
+            raise ValueError("until_finished ends a stream that follows; without follow it ends by itself")
+        self._engine = engine
+        self._of: Literal["services", "tasks"] = of
+        self._reference = reference
+        self._query = query
+        self._until_finished = until_finished
+        self._resumes = resume
+        self._may_reopen = until_finished or resume
+        """Where the stream may be opened again, it is known of each line when it was written."""
+        self._has_stamps = query.timestamps or self._may_reopen
+
         self._source: ByteStream | None = None
-        self._decoder: Decoder | None = None
+        self._decoder: Decoder = FrameDecoder()
+        self._subject = _Subject("", None, 1, is_terminal=False)
+        self._writers: dict[bytes, _Writer] = {}
+        self._slots: dict[str, int | None] = {}
+        self._strangers: set[str] = set()
+        """Tasks whose slot is to be looked up before a line of theirs is handed out."""
+        self._met: set[str] = set()
+        self._prefixes: dict[str, str] = {}
+        self._begun: dict[tuple[str, Stream], _Begun] = {}
+        self._taken: list[LogLine] = []
         self._ready: deque[LogLine] = deque()
-        self._begun: dict[tuple[str, str], _Parts] = {}
         self._failure: Exception | None = None
-        self._entered = False
-        self._reading = False
-        self._ended = False
+        self._entered = self._left = self._reading = self._ended = False
+
+        self._heard: dict[str, _Heard] = {}
+        self._repeats: dict[tuple[str, Stream], tuple[bytes, int]] = {}
+        """What comes again after a cut: up to which moment, and how many lines of that moment."""
+        self._lost: SwarmkitError | None = None
+        """Why there is no connection, while there is to be another one."""
+        self._pauses = Pauses(engine.clock, _BACKOFF)
+        self._opened_at = self._lost_at = self._still_since = 0.0
+        self._has_news = False
+        self._over: set[str] | None = None
+        """The tasks at the last look, where all were over."""
+        self._is_last_look = False
+
+    # --- what a caller does ------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         if self._entered:
             raise RuntimeError("a log stream can be entered once; ask for another one")
         self._entered = True
-        self._source, is_terminal = await self._opener()
-        framed = self._source.content_type == _MULTIPLEXED or not is_terminal
-        self._decoder = FrameDecoder() if framed else LineDecoder()
+        await self._open()
+        self._has_news = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._source is not None:
-            source, self._source = self._source, None
-            await source.aclose()
+        self._left = True
+        await self._close()
 
     def __aiter__(self) -> AsyncIterator[LogLine]:
         return self
@@ -135,57 +246,422 @@ class LogStream:
             EngineTimeout: no line came for too long, in a stream that does not follow.
         """
         while not self._ready:
-            if self._failure is not None:
-                raise self._failure
-            if self._ended:
-                raise StopAsyncIteration
-            if self._source is None or self._decoder is None:
+            if not self._taken:
+                if self._failure is not None:
+                    raise self._failure
+                if self._ended:
+                    raise StopAsyncIteration
+            if self._left or not self._entered:
                 raise RuntimeError("a log stream is read inside its block: async with stream as lines: ...")
             if self._reading:
                 raise RuntimeError("a log stream is read by one task at a time")
             self._reading = True
             try:
-                await self._fill(self._source, self._decoder)
+                await self._fill()
             finally:
                 self._reading = False
         return self._ready.popleft()
 
-    async def _fill(self, source: ByteStream, decoder: Decoder) -> None:
-        data = await source.read(self._idle)
-        self._ended = not data
+    async def lines(self) -> list[LogLine]:
+        """All lines, in the order in which they came; opens and closes the stream where it is not open.
+
+        Raises:
+            ValueError: it follows, and nothing ends it.
+        """
+        if self._query.follow and not self._until_finished:
+            raise ValueError("a stream that follows has no last line; leave out follow, or set until_finished")
+        if self._entered:
+            return [line async for line in self]
+        async with self:
+            return [line async for line in self]
+
+    async def text(self) -> str:
+        """The messages of all lines, each with a line end; otherwise as `lines`."""
+        return "".join([f"{line.message}\n" for line in await self.lines()])
+
+    async def formatted(self, line: LogLine) -> str:
+        """A line of this stream as `docker service logs` prints it, without its end.
+
+        That is `SERVICE.SLOT.TASK@NODE    | MESSAGE`, after the timestamp where timestamps were asked for. Names are
+        looked up once for each task; an id stands for a name that cannot be.
+
+        GET /nodes/{id}, and GET /services/{id} for the lines of one task, API 1.24.
+        """
+        prefix = self._prefixes.get(line.task_id)
+        if prefix is None:
+            prefix = self._prefixes[line.task_id] = await self._prefix(line)
+        stamp = f"{line._stamp.decode()} " if self._query.timestamps else ""  # pyright: ignore[reportPrivateUsage]
+        return f"{stamp}{prefix}    | {line.message}"
+
+    async def _prefix(self, line: LogLine) -> str:
+        slot = str(line.slot or 0) if line.task_id in self._slots else "?"
+        service, node = self._subject.name or line.service_id, line.node_id
+        with self._engine.one_deadline(_COURTESY), suppress(SwarmkitError):
+            if self._subject.name is None:
+                service = (await self._engine.call("GET", f"/services/{service}", into=Service)).name
+            found = await self._engine.call("GET", f"/nodes/{node}", into=Node)
+            node = found.spec.name or found.hostname or node
+        return f"{service}.{slot}.{line.task_id[:12]}@{node}" + " " * (self._subject.width - len(slot))
+
+    # --- open, close, open again -------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """Open the stream, a little before the end of what was heard already."""
+        subject = self._subject = await self._look_up(self._subject.id or self._reference)
+        query = self._query.model_copy()
+        query.timestamps = self._has_stamps
+        query.follow = query.follow and not self._is_last_look
+        if self._heard:
+            query.tail, query.since = "all", _seconds(min(heard.newest for heard in self._heard.values()))
+        self._repeats = {
+            (task, stream): last for task, heard in self._heard.items() for stream, last in heard.last.items()
+        }
+        self._begun.clear()
+        source = await self._engine.stream(f"/{self._of}/{subject.id}/logs", query=query, since="1.30")
+        # The answer's type tells frames from a terminal's bytes only from API 1.42 on; the spec always does.
+        framed = source.content_type == _MULTIPLEXED or not subject.is_terminal
+        self._source, self._decoder = source, FrameDecoder() if framed else LineDecoder()
+        self._opened_at, self._has_news, self._lost = self._engine.clock.now(), False, None
+
+    async def _look_up(self, reference: str) -> _Subject:
+        path = f"/{self._of}/{reference}"
+        if self._of == "services":
+            service = await self._engine.call("GET", path, into=Service)
+            mode = service.spec.mode
+            replicas = None if mode is None or mode.replicated is None else mode.replicated.replicas
+            is_terminal = _has_terminal(service.spec.task_template)
+            return _Subject(service.id, service.name, len(str(replicas or 0)), is_terminal=is_terminal)
+        task = await self._engine.call("GET", path, into=Task)
+        self._slots[task.id] = task.slot
+        return _Subject(task.id, None, len(str(task.slot or 0)), is_terminal=_has_terminal(task.spec))
+
+    async def _close(self) -> None:
+        if self._source is not None:
+            source, self._source = self._source, None
+            await source.aclose()
+
+    async def _cut(self, error: SwarmkitError) -> None:
+        """There is no more to come on this connection, and there should be."""
+        if not self._resumes:
+            self._failure = error
+            return
+        await self._close()
+        now, limit = self._engine.clock.now(), self._engine.timeout
+        if self._has_news or (limit is not None and now - self._opened_at >= limit):
+            self._lost_at, self._pauses = now, Pauses(self._engine.clock, _BACKOFF)
+        self._lost = error
+
+    async def _reopen(self) -> None:
+        """Try once to open the stream again; give up when that has been of no use for as long as a call may take."""
+        clock, limit = self._engine.clock, self._engine.timeout
+        if self._lost is not None:
+            if limit is not None and clock.now() - self._lost_at >= limit:
+                self._failure = self._lost
+                return
+            await self._pauses.next()
         try:
-            for entry in decoder.feed(data) if data else decoder.end():
-                for piece in _entries(entry) if isinstance(decoder, LineDecoder) else (entry,):
-                    self._take(piece)
-            if self._ended:
-                self._ready.extend(parts.line() for parts in self._begun.values())
-                self._begun.clear()
+            await self._open()
+        except NotFound as error:
+            if self._until_finished:
+                self._ended = True  # it was removed while nobody listened
+            else:
+                self._failure = error
+        except (EngineUnreachable, EngineTimeout, EngineError) as error:
+            may_pass = self._resumes and (not isinstance(error, EngineError) or error.status >= 500)
+            if not may_pass:
+                self._failure = error
+            elif self._lost is None:
+                await self._cut(error)
+            else:
+                self._lost.__cause__ = error
+
+    # --- read --------------------------------------------------------------------------------------------------------
+
+    async def _fill(self) -> None:
+        """Get some lines, or come closer to the end."""
+        if not self._taken:
+            await self._read()
+        # Whoever gives up waiting in here finds the lines that were taken the next time.
+        if self._strangers:
+            await self._meet()
+        self._ready.extend(self._taken)
+        self._taken.clear()
+
+    async def _read(self) -> None:
+        source = self._source
+        if source is None:
+            await self._reopen()
+            return
+        data: bytes | None
+        try:
+            if self._is_last_look:
+                data = await source.read(_LAST_WORD)
+            elif self._until_finished:
+                data = await self._read_or_rest(source)
+            else:
+                data = await source.read(None if self._query.follow else self._engine.timeout)
+        except StreamTruncated as error:
+            await self._cut(error)
+            return
+        except EngineTimeout:
+            if not self._is_last_look:
+                raise
+            self._end()
+            return
+        if data is None:
+            await self._look()
+        else:
+            await self._decode(data)
+
+    async def _decode(self, data: bytes) -> None:
+        decoder = self._decoder
+        try:
+            entries = decoder.feed(data) if data else decoder.end()
+            self._take(_pieces(entries) if isinstance(decoder, LineDecoder) else entries)
         except FramingError as error:
             # The lines before it are still to be handed out.
-            self._failure = LogStreamError(str(error)) if error.by_engine else StreamTruncated(str(error))
+            if error.by_engine:
+                await self._cut(LogStreamError(str(error)))
+            else:
+                self._failure = StreamTruncated(str(error))
+            return
+        if data:
+            return
+        if self._query.follow and self._may_reopen and not self._is_last_look:
+            await self._cut(StreamTruncated("the engine ended a log stream that follows"))
+        else:
+            self._end()
 
-    def _take(self, entry: Entry) -> None:
+    def _end(self) -> None:
+        """The end: what has no line's end is a line now."""
+        for (_, stream), begun in self._begun.items():
+            self._add(begun.line(stream, self._writer(begun.details)))
+        self._begun.clear()
+        self._ended = True
+
+    def _take(self, entries: Iterable[Entry]) -> None:
+        """Make lines of entries. What most of them need stands here, once for each of a hundred thousand lines."""
+        writers, begun, taken = self._writers, self._begun, self._taken
+        has_stamps, is_simple = self._has_stamps, not (self._may_reopen or isinstance(self._decoder, LineDecoder))
+        stamp = b""
+        for stream, entry in entries:
+            if has_stamps:
+                stamp, _, entry = entry.partition(b" ")
+            details, _, data = entry.partition(b" ")
+            if is_simple and not begun and data[-1:] == b"\n" and (writer := writers.get(details)) is not None:
+                task, slot, node, service, others = writer
+                taken.append(LogLine(stream, data[:-1], task, slot, node, service, others, stamp))
+            else:
+                self._take_fragment(stream, stamp, details, data)
+
+    def _take_fragment(self, stream: Stream, stamp: bytes, details: bytes, data: bytes) -> None:
         """Put a fragment to those of its line; a line is whole with its end."""
-        parts = _Parts.cut(entry, timestamps=self._timestamps)
-        is_last = parts.data.endswith(b"\n") or len(parts.data) < _FRAGMENT
-        key = (parts.task_id, entry.stream)
-        begun = self._begun.pop(key, None)
-        if begun is not None:
-            begun.data += parts.data
-            parts = begun
-        if is_last:
-            if isinstance(self._decoder, LineDecoder) and parts.data.endswith(b"\r\n"):
-                del parts.data[-2]  # a terminal's line ends with both, and a fragment may end between them
-            self._ready.append(parts.line())
-        elif len(parts.data) > _LINE_LIMIT:
+        writer = self._writer(details)
+        key = (writer.task_id, stream)
+        begun = self._begun.pop(key, None) or _Begun(bytearray(), details, stamp)
+        begun.data += data
+        if data.endswith(b"\n") or len(data) < _FRAGMENT:
+            if isinstance(self._decoder, LineDecoder) and begun.data.endswith(b"\r\n"):
+                del begun.data[-2]  # a terminal's line ends with both, and a fragment may end between them
+            self._add(begun.line(stream, writer))
+        elif len(begun.data) > _LINE_LIMIT:
             raise FramingError("a log line is too long", by_engine=False)
         else:
-            self._begun[key] = parts
+            self._begun[key] = begun
+
+    def _add(self, line: LogLine) -> None:
+        if self._may_reopen and self._was_heard(line):
+            return
+        self._has_news = True
+        self._taken.append(line)
+
+    # --- who writes --------------------------------------------------------------------------------------------------
+
+    def _writer(self, details: bytes) -> _Writer:
+        """Who writes the lines that begin so."""
+        writer = self._writers.get(details)
+        if writer is None:
+            if len(self._writers) >= _MOST_WRITERS:
+                self._writers.clear()  # they are no writers, but what a terminal's text was taken for
+            writer = self._writers[details] = _Writer.of(details, self._slots)
+            if writer.task_id and writer.task_id not in self._slots and writer.task_id not in self._met:
+                self._strangers.add(writer.task_id)
+        return writer
+
+    async def _meet(self) -> None:
+        """Look up the slots of tasks that were not heard of before."""
+        with self._engine.one_deadline(_COURTESY), suppress(SwarmkitError):  # a line without its slot is a line
+            self._slots.update((task.id, task.slot) for task in await self._tasks())
+        for line in self._taken:
+            line.slot = self._slots.get(line.task_id)
+        self._met |= self._strangers
+        self._strangers.clear()
+        self._writers.clear()
+
+    async def _tasks(self) -> Sequence[TaskGlance]:
+        """The tasks whose lines these are.
+
+        Raises:
+            NotFound: the service or task does not exist any more.
+        """
+        if self._of == "tasks":
+            return [await self._engine.call("GET", f"/tasks/{self._subject.id}", into=TaskGlance)]
+        return await self._glance(TaskFilters(service=[self._subject.id]))
+
+    async def _glance(self, filters: TaskFilters) -> list[TaskGlance]:
+        return await self._engine.call("GET", "/tasks", query=TaskListQuery(filters=filters), into=list[TaskGlance])
+
+    # --- what was heard before a cut ---------------------------------------------------------------------------------
+
+    def _was_heard(self, line: LogLine) -> bool:
+        """Whether a line comes again. Each of a task's streams is in the order of time; lines may share a moment."""
+        stamp = line._stamp  # pyright: ignore[reportPrivateUsage]
+        if _STAMP.fullmatch(stamp + b" ") is None:
+            return False
+        heard = self._heard.get(line.task_id)
+        if heard is None:
+            heard = self._heard[line.task_id] = _Heard(stamp)
+        elif self._repeats:
+            if stamp < heard.first and (self._query.tail != "all" or self._query.since is not None):
+                return True  # it was not asked for then
+            moment, lines = self._repeats.get((line.task_id, line.stream), (b"", 0))
+            if stamp < moment:
+                return True
+            if stamp == moment and lines:
+                self._repeats[line.task_id, line.stream] = moment, lines - 1
+                return True
+        moment, lines = heard.last.get(line.stream, (b"", 0))
+        heard.last[line.stream] = max(stamp, moment), lines + 1 if stamp == moment else 1
+        return False
+
+    # --- the end of the tasks ----------------------------------------------------------------------------------------
+
+    async def _read_or_rest(self, source: ByteStream) -> bytes | None:
+        """What comes next; None where nothing has come for a while. The clock need not be the world's."""
+        data: bytes | None = None
+        failure: SwarmkitError | None = None
+
+        async def rest() -> None:
+            await self._engine.clock.sleep(_QUIET)
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(rest)
+            try:
+                data = await source.read(None)
+            except SwarmkitError as error:
+                failure = error  # as it is, and not in a group
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return data
+
+    async def _look(self) -> None:
+        """End the stream where its tasks have finished: but first look once more at all that they wrote."""
+        is_gone = False
+        try:
+            tasks = await self._tasks()
+        except NotFound:
+            is_gone = True
+            # Engines filter tasks by present services only.
+            found = await self._glance(TaskFilters(name=[f"{self._subject.name}."])) if self._subject.name else []
+            tasks = [task for task in found if task.service_id == self._subject.id]
+        over = {task.id for task in tasks}
+        if any(task.state not in OVER for task in tasks) or not (tasks or is_gone or await self._wants_none()):
+            self._over = None
+            return
+        now = self._engine.clock.now()
+        if over != self._over:
+            self._over, self._still_since = over, now
+        if is_gone:
+            self._end()
+        elif self._of == "tasks" or now - self._still_since >= _STANDSTILL:
+            self._is_last_look = True
+            await self._close()
+
+    async def _wants_none(self) -> bool:
+        """A service without tasks is one that was scaled to 0, or one whose tasks are still to be made."""
+        service = await self._engine.call("GET", f"/services/{self._subject.id}", into=Service)
+        mode = service.spec.mode
+        return mode is not None and mode.replicated is not None and mode.replicated.replicas == 0
 
 
-def _entries(line: Entry) -> Iterator[Entry]:
-    """The entries that a terminal's line is made of: one, or fragments of a long line, or ends without a line's end."""
-    data, starts, message = line.data, [0], 0
+class _Subject(NamedTuple):
+    """Whose lines they are, as it was when the stream was opened."""
+
+    id: str
+    name: str | None
+    """The name of the service, where that is what the lines were asked of."""
+    width: int
+    """Digits that Docker's program leaves room for in a slot."""
+    is_terminal: bool
+
+
+def _has_terminal(template: TaskTemplate | None) -> bool:
+    container = None if template is None else template.container_spec
+    return container is not None and bool(container.tty)
+
+
+class _Writer(NamedTuple):
+    """What all lines of a task have in common."""
+
+    task_id: str
+    slot: int | None
+    node_id: str
+    service_id: str
+    details: dict[str, str]
+
+    @classmethod
+    def of(cls, text: bytes, slots: dict[str, int | None]) -> _Writer:
+        pairs = (pair.partition("=") for pair in text.decode(errors="replace").split(","))
+        details = {unquote_plus(key): unquote_plus(value) for key, equals, value in pairs if equals}
+        task, node, service = (details.get(f"{_OWN_DETAILS}{kind}.id", "") for kind in ("task", "node", "service"))
+        others = {key: value for key, value in details.items() if not key.startswith(_OWN_DETAILS)}
+        return cls(task, slots.get(task), node, service, others)
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A line of which there is a part so far."""
+
+    data: bytearray
+    details: bytes
+    stamp: bytes
+
+    def line(self, stream: Stream, writer: _Writer) -> LogLine:
+        task, slot, node, service, others = writer
+        return LogLine(stream, bytes(self.data).removesuffix(b"\n"), task, slot, node, service, others, self.stamp)
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What was heard of one task: from which moment on, and the last moment of each stream with the lines of that."""
+
+    first: bytes
+    last: dict[Stream, tuple[bytes, int]] = field(default_factory=dict[Stream, tuple[bytes, int]])
+
+    @property
+    def newest(self) -> bytes:
+        return max(moment for moment, _ in self.last.values())
+
+
+def _pieces(lines: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries that a terminal's lines are made of.
+
+    Raises:
+        FramingError: the engine says among them that it cannot go on.
+    """
+    for stream, line in lines:
+        if line.startswith(_GIVES_UP):
+            raise FramingError(line.decode(errors="replace").strip(), by_engine=True)
+        for start, end in pairwise(_starts(line)):
+            yield stream, line[start:end]
+
+
+def _starts(data: bytes) -> list[int]:
+    """Where the entries of a terminal's line begin, and where it ends: it may be one, or fragments of a long line, or
+    what was written without a line's end."""
+    starts, message = [0], 0
     at = data.find(_IDS_BEGIN)
     while at >= 0:
         if (ids := _IDS.match(data, at)) is not None:
@@ -193,8 +669,7 @@ def _entries(line: Entry) -> Iterator[Entry]:
                 starts.append(_start_of_entry(data, message, at))
             message = ids.end()
         at = data.find(_IDS_BEGIN, max(message, at + 1))
-    for start, end in pairwise([*starts, len(data)]):
-        yield Entry(line.stream, data[start:end])
+    return [*starts, len(data)]
 
 
 def _start_of_entry(data: bytes, message: int, ids: int) -> int:
@@ -209,51 +684,17 @@ def _start_of_entry(data: bytes, message: int, ids: int) -> int:
     return stamp if stamp >= message and _STAMP.fullmatch(data, stamp, start) else start
 
 
-@dataclass(slots=True)
-class _Parts:
-    """One log entry cut into its parts: `[timestamp ]details message`."""
-
-    stream: Literal["stdin", "stdout", "stderr"]
-    data: bytearray
-    timestamp: str
-    details: dict[str, str]
-
-    @classmethod
-    def cut(cls, entry: Entry, *, timestamps: bool) -> _Parts:
-        rest, timestamp = entry.data, b""
-        if timestamps:
-            timestamp, _, rest = rest.partition(b" ")
-        details, _, message = rest.partition(b" ")
-        pairs = (pair.partition("=") for pair in details.decode(errors="replace").split(","))
-        return cls(
-            entry.stream,
-            bytearray(message),
-            timestamp.decode(errors="replace"),
-            {unquote_plus(key): unquote_plus(value) for key, equals, value in pairs if equals},
-        )
-
-    @property
-    def task_id(self) -> str:
-        return self.details.get(_OWN_DETAILS + "task.id", "")
-
-    def line(self) -> LogLine:
-        data = bytes(self.data).removesuffix(b"\n")
-        own = {key: value for key, value in self.details.items() if key.startswith(_OWN_DETAILS)}
-        return LogLine(
-            stream=self.stream,
-            message=data.decode(errors="replace"),
-            data=data,
-            task_id=own.get(_OWN_DETAILS + "task.id", ""),
-            node_id=own.get(_OWN_DETAILS + "node.id", ""),
-            service_id=own.get(_OWN_DETAILS + "service.id", ""),
-            timestamp=_timestamp(self.timestamp),
-            details={key: value for key, value in self.details.items() if key not in own},
-        )
+def _nanoseconds(stamp: bytes) -> int:
+    return _second(stamp[:19]) * 1_000_000_000 + int(stamp[20:29])
 
 
-def _timestamp(text: str) -> datetime | None:
-    """An engine's timestamp, cut to the microsecond; None where there is none."""
-    try:
-        return datetime.fromisoformat(text[:26] + "Z") if text else None
-    except ValueError:
-        return None
+@lru_cache(maxsize=64)
+def _second(stamp: bytes) -> int:
+    """Seconds since 1970; most lines share theirs with the one before."""
+    return int(datetime.fromisoformat(stamp.decode() + "Z").timestamp())
+
+
+def _seconds(stamp: bytes) -> str:
+    """The `since` that has all lines of a task behind this moment, and some before it."""
+    seconds, rest = divmod(_nanoseconds(stamp) - _DISORDER_NS, 1_000_000_000)
+    return f"{seconds}.{rest:09d}"

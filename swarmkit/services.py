@@ -14,17 +14,16 @@ from typing import Any, Final, Literal, cast, overload
 
 from . import canonical, patch, refusals
 from ._conflicts import Conflicts, R, Write, write_once
-from ._engine import ByteStream, Engine, reference
+from ._engine import Engine, reference
 from ._pinning import ImageChange, PinDigest, checked
 from .auth import ChangeAuthOption, Lookup, RegistryAuth, RegistryAuthOption
 from .convergence import Limits
 from .errors import InvalidReference, InvalidSpec, NameConflict, NotFound, OutOfSequence, Problem, SwarmkitError
-from .logs import LogStream, Since, since_parameter
+from .logs import LogStream, Since, logs_query
 from .models._wire import UNSET, Unset
 from .models.common import ObjectVersion
 from .models.endpoint import EndpointSpec
 from .models.filters import (
-    LogsQuery,
     NetworkInspectQuery,
     ServiceFilters,
     ServiceInspectQuery,
@@ -208,6 +207,8 @@ class Services:
         since: Since | None = None,
         tail: int | Literal["all"] = "all",
         timestamps: bool = False,
+        until_finished: bool = False,
+        resume: bool = False,
     ) -> LogStream:
         """The log lines of all tasks of a service: `async with client.services.logs("web") as lines`.
 
@@ -215,36 +216,23 @@ class Services:
         (timedelta) or Unix seconds; `tail` counts lines of each task, over both streams. Works with log drivers that
         can be read back (json-file, local, journald).
 
-        GET /services/{id}/logs, API 1.30.
+        With `until_finished` a stream that follows ends once all tasks are over for a second, none is to come, and
+        all that they wrote was handed out: when a job is done, or the service was removed or scaled to 0, or its
+        restart policy replaces none any more. A task on a node that is down is not over as long as the manager takes
+        it to be running.
+
+        With `resume` a stream that was cut is opened again, for as long as a call may take, from the last line of the
+        task that was silent longest; what was handed out before is left out. Both ask for timestamps.
+
+        GET /services/{id}/logs, API 1.30; GET /tasks, API 1.24.
 
         Raises:
-            ValueError: neither stream is asked for, `tail` is negative, or `since` has no time zone.
+            ValueError: neither stream is asked for, `tail` is negative, `since` has no time zone, or there is
+                `until_finished` without `follow`.
             InvalidReference: not an id or name.
         """
-        if not (stdout or stderr):
-            raise ValueError("ask for stdout, stderr or both")
-        if tail != "all" and not _is_whole(tail):
-            raise ValueError("tail must be 'all' or a number of lines from 0")
-        query = LogsQuery(
-            stdout=stdout,
-            stderr=stderr,
-            follow=follow,
-            tail=str(tail),
-            since=None if since is None else since_parameter(since, datetime.now(UTC)),
-            timestamps=timestamps,
-            details=True,
-        )
-        path = f"/services/{_id(service)}/logs"
-
-        async def open_stream() -> tuple[ByteStream, bool]:
-            # The answer's type tells frames from a terminal's bytes only from API 1.42 on; the spec always does.
-            found = await self.inspect(service)
-            container = None if found.spec.task_template is None else found.spec.task_template.container_spec
-            source = await self._engine.stream(path, query=query, since="1.30")
-            return source, container is not None and bool(container.tty)
-
-        idle = None if follow else self._engine.timeout
-        return LogStream(open_stream, timestamps=timestamps, idle=idle)
+        query = logs_query(follow=follow, stdout=stdout, stderr=stderr, since=since, tail=tail, timestamps=timestamps)
+        return LogStream(self._engine, "services", _id(service), query, until_finished=until_finished, resume=resume)
 
     # --- change ------------------------------------------------------------------------------------------------------
 

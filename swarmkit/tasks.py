@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ._engine import Engine, reference
+from .logs import LogStream, Since, logs_query
 from .models._glance import TaskGlance
 from .models.filters import TaskFilters, TaskListQuery
 from .models.service import Service
@@ -28,6 +29,35 @@ class Tasks:
             InvalidReference: not an id.
         """
         return await self._engine.call("GET", f"/tasks/{reference(task, 'task')}", into=Task)
+
+    def logs(
+        self,
+        task: str,
+        *,
+        follow: bool = False,
+        stdout: bool = True,
+        stderr: bool = True,
+        since: Since | None = None,
+        tail: int | Literal["all"] = "all",
+        timestamps: bool = False,
+        until_finished: bool = False,
+        resume: bool = False,
+    ) -> LogStream:
+        """The log lines of one task, also of one that has ended: `async with client.tasks.logs(task.id) as lines`.
+
+        The parameters are those of `client.services.logs`. With `until_finished` a stream that follows ends once the
+        task is over and all that it wrote was handed out.
+
+        GET /tasks/{id}/logs, API 1.30.
+
+        Raises:
+            ValueError: neither stream is asked for, `tail` is negative, `since` has no time zone, or there is
+                `until_finished` without `follow`.
+            InvalidReference: not an id.
+        """
+        query = logs_query(follow=follow, stdout=stdout, stderr=stderr, since=since, tail=tail, timestamps=timestamps)
+        path = reference(task, "task")
+        return LogStream(self._engine, "tasks", path, query, until_finished=until_finished, resume=resume)
 
     async def glance(self, services: Iterable[str], *, up_to_date: bool) -> Sequence[TaskGlance]:
         """What a rollout is judged by: of these services, the tasks of the present spec, or all that are known.

@@ -224,7 +224,7 @@ async def test_logs_need_a_version_that_has_them() -> None:
     with StubEngine(always(answer(SERVICE)), ping=lambda: answer(api="1.29")) as engine:
         async with SwarmClient(engine.host) as client:
             stream = client.services.logs("web")
-            with pytest.raises(UnsupportedFeature, match=r"/services/web/logs: needs API 1\.30"):
+            with pytest.raises(UnsupportedFeature, match=r"/services/svc1/logs: needs API 1\.30"):
                 await stream.__aenter__()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import struct
 import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from pydantic import ValidationError
 
 from swarmkit import (
     UNSET,
-    ClientClosed,
     ContainerSpec,
     CredentialsError,
     EngineTimeout,
@@ -27,8 +25,6 @@ from swarmkit import (
     Global,
     InvalidReference,
     InvalidSpec,
-    LogLine,
-    LogStreamError,
     NetworkAttachmentConfig,
     OutcomeUnknown,
     OutOfSequence,
@@ -37,7 +33,6 @@ from swarmkit import (
     RolloutTimeout,
     ServiceMode,
     ServiceSpec,
-    StreamTruncated,
     SwarmClient,
     TaskTemplate,
     UpdateConfig,
@@ -787,265 +782,6 @@ async def test_tasks_come_by_slot_and_the_newest_first() -> None:
         (request,) = engine.received
     assert ["t3", "t2", "t4", "t1"] == [one.id for one in tasks]
     assert unquote(request.query) == 'filters={"service":["web"]}'
-
-
-# --- logs ------------------------------------------------------------------------------------------------------------
-
-PREFIX = b"com.docker.swarm.node.id=n1,com.docker.swarm.service.id=s1,com.docker.swarm.task.id=t1 "
-
-
-def frame(kind: int, payload: bytes) -> bytes:
-    return struct.pack(">BxxxL", kind, len(payload)) + payload
-
-
-def log_script(body: bytes, *, tty: bool = False, content_type: str | None = None) -> Callable[[Received], Say]:
-    def script(request: Received) -> Say:
-        if not request.path.endswith("/logs"):
-            template = {"ContainerSpec": {"Image": "x", "TTY": tty}}
-            return answer(service(TaskTemplate=template))
-        if content_type is not None:
-            return answer(body, headers={"Content-Type": content_type})
-        return answer(body)
-
-    return script
-
-
-async def read_lines(client: SwarmClient, **more: Any) -> list[LogLine]:
-    async with client.services.logs("web", **more) as lines:
-        return [line async for line in lines]
-
-
-@pytest.mark.parametrize(
-    "content_type", ["application/vnd.docker.multiplexed-stream", "application/vnd.docker.raw-stream", None]
-)
-async def test_frames_are_read_whatever_an_old_engine_calls_them(content_type: str | None) -> None:
-    body = frame(1, PREFIX + b"out\n") + frame(2, PREFIX + b"err\n") + frame(1, b"") + frame(1, PREFIX + b"no end")
-    with StubEngine(log_script(body, content_type=content_type)) as engine:
-        async with SwarmClient(engine.host) as client:
-            lines = await read_lines(client, tail=5, timestamps=False)
-        request = engine.received[-1]
-    assert [("stdout", "out"), ("stderr", "err"), ("stdout", "no end")] == [(one.stream, one.message) for one in lines]
-    assert ("t1", "n1", "s1", {}) == (lines[0].task_id, lines[0].node_id, lines[0].service_id, lines[0].details)
-    assert parse_qs(request.query) == {
-        "stdout": ["true"],
-        "stderr": ["true"],
-        "follow": ["false"],
-        "tail": ["5"],
-        "timestamps": ["false"],
-        "details": ["true"],
-    }
-
-
-async def test_fragments_of_two_tasks_do_not_mix_and_letters_are_not_cut() -> None:
-    one, two = PREFIX, PREFIX.replace(b"t1", b"t2")
-    half = 16 * 1024 - 1
-    body = b"".join(
-        [
-            frame(1, one + b"a" * half + "é".encode()[:1]),
-            frame(1, two + b"b" * 16 * 1024),
-            frame(2, one + b"between\n"),
-            frame(1, one + "é".encode()[1:] + b" end\n"),
-            frame(1, two + b"\n"),
-        ]
-    )
-    with StubEngine(log_script(body)) as engine:
-        async with SwarmClient(engine.host) as client:
-            lines = await read_lines(client)
-    assert ["between", "a" * half + "é end", "b" * 16 * 1024] == [line.message for line in lines]
-
-
-async def test_a_terminals_bytes_are_lines() -> None:
-    body = PREFIX + b"one\r\n" + PREFIX + b"two\r\n" + PREFIX + b"rest"
-    with StubEngine(log_script(body, tty=True)) as engine:
-        async with SwarmClient(engine.host) as client:
-            lines = await read_lines(client)
-    assert [("stdout", "one"), ("stdout", "two"), ("stdout", "rest")] == [(one.stream, one.message) for one in lines]
-
-
-async def test_a_terminals_long_line_and_its_ends_without_a_line_are_told_apart() -> None:
-    stamp = b"2026-11-24T08:24:35.231043000Z "
-    one = stamp + b"A=x+y," + PREFIX
-    two = one.replace(b"t1", b"t2")
-    part = b"x" * 16 * 1024
-    body = one + part + one + part + one + b"end\r\n" + one + b"prompt> " + two + b"prompt> " + one + b"\r\n"
-    with StubEngine(log_script(body, tty=True)) as engine:
-        async with SwarmClient(engine.host) as client:
-            lines = await read_lines(client, timestamps=True)
-    assert [("t1", (part * 2 + b"end").decode()), ("t1", "prompt> "), ("t2", "prompt> "), ("t1", "")] == [
-        (line.task_id, line.message) for line in lines
-    ]
-    assert {"A": "x y"} == lines[0].details
-    assert all(line.timestamp is not None for line in lines)
-
-
-@pytest.mark.parametrize("unit", [b"A", b"Ab9/", b"a=b,", b"abc=def;", b"com.docker.swarm.node.id="])
-async def test_a_terminals_text_is_never_taken_for_an_entry(unit: bytes) -> None:
-    text = unit * (1024 * 1024 // len(unit))
-    fragments = [text[at : at + 16 * 1024] for at in range(0, len(text), 16 * 1024)]
-    body = b"".join(PREFIX + fragment for fragment in fragments) + b"\r\n" + PREFIX + b"next\r\n"
-    with StubEngine(log_script(body, tty=True)) as engine:
-        async with SwarmClient(engine.host) as client:
-            with anyio.fail_after(30):
-                lines = await read_lines(client)
-    assert [text, b"next"] == [line.data for line in lines]
-
-
-async def test_a_fragment_that_is_not_full_ends_its_line_with_or_without_a_line_end() -> None:
-    full = b"a" * 16 * 1024
-    body = b"".join(frame(1, PREFIX + data) for data in (full, b"b", full, b"c", b"d\n"))
-    with StubEngine(log_script(body)) as engine:
-        async with SwarmClient(engine.host) as client:
-            lines = await read_lines(client)
-    assert [16385, 16385, 1] == [len(line.message) for line in lines]
-
-
-async def test_a_line_without_end_does_not_fill_the_memory() -> None:
-    piece = frame(1, PREFIX + b"a" * 16 * 1024)
-
-    def endless(sock: socket.socket) -> None:
-        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        while True:
-            sock.sendall(piece * 16)
-
-    with StubEngine(lambda request: endless if request.path.endswith("/logs") else answer(SERVICE)) as engine:
-        async with SwarmClient(engine.host) as client:
-            with pytest.raises(StreamTruncated, match="too long"):
-                await read_lines(client)
-
-
-async def test_a_reader_that_gives_up_waiting_may_go_on_later() -> None:
-    go_on = threading.Event()
-
-    def slow(sock: socket.socket) -> None:
-        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + frame(1, PREFIX + b"one\n") + frame(1, PREFIX + b"two\n")[:9])
-        go_on.wait(5)
-        sock.sendall(frame(1, PREFIX + b"two\n")[9:])
-
-    with StubEngine(lambda request: slow if request.path.endswith("/logs") else answer(SERVICE)) as engine:
-        async with SwarmClient(engine.host) as client, client.services.logs("web", follow=True) as lines:
-            assert "one" == str(await anext(lines))
-            with anyio.move_on_after(0.05) as scope:
-                await anext(lines)
-            assert scope.cancelled_caught
-            go_on.set()
-            assert "two" == str(await anext(lines))
-
-
-async def test_a_stream_has_one_reader_at_a_time() -> None:
-    def silent(sock: socket.socket) -> None:
-        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        hang(sock)
-
-    with StubEngine(lambda request: silent if request.path.endswith("/logs") else answer(SERVICE)) as engine:
-        async with SwarmClient(engine.host) as client, client.services.logs("web", follow=True) as lines:
-            async with anyio.create_task_group() as group:
-                group.start_soon(anext, lines)
-                await anyio.wait_all_tasks_blocked()
-                with pytest.raises(RuntimeError, match="one task at a time"):
-                    await anext(lines)
-                group.cancel_scope.cancel()
-
-
-async def test_an_engine_that_gives_up_inside_the_stream_is_an_error_after_the_lines() -> None:
-    body = frame(1, PREFIX + b"kept\n") + frame(3, b"Error grabbing logs: node n2 is not available")
-    seen: list[str] = []
-    with StubEngine(log_script(body)) as engine:
-        async with SwarmClient(engine.host) as client:
-            with pytest.raises(LogStreamError, match="node n2 is not available"):
-                async with client.services.logs("web") as lines:
-                    async for line in lines:
-                        seen.append(line.message)  # noqa: PERF401 -- what came before the error counts
-    assert seen == ["kept"]
-
-
-@pytest.mark.parametrize("cut", ["in a frame", "in a chunk"])
-async def test_a_stream_that_is_cut_off_says_so_after_the_lines(cut: str) -> None:
-    whole = frame(1, PREFIX + b"kept\n") + frame(1, PREFIX + b"lost\n")
-
-    def in_a_chunk(sock: socket.socket) -> None:
-        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-        first = frame(1, PREFIX + b"kept\n")
-        sock.sendall(head + f"{len(first):x}\r\n".encode() + first + b"\r\n50\r\n1")
-
-    def script(request: Received) -> Say:
-        if not request.path.endswith("/logs"):
-            return answer(SERVICE)
-        return in_a_chunk if cut == "in a chunk" else answer(whole[:-3])
-
-    seen: list[str] = []
-    with StubEngine(script) as engine:
-        async with SwarmClient(engine.host) as client:
-            with pytest.raises(StreamTruncated):
-                async with client.services.logs("web") as lines:
-                    async for line in lines:
-                        seen.append(line.message)  # noqa: PERF401 -- what came before the error counts
-    assert seen == ["kept"]
-
-
-async def test_a_stream_that_goes_silent_ends_unless_it_follows() -> None:
-    def silent(sock: socket.socket) -> None:
-        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        hang(sock)
-
-    with StubEngine(lambda request: silent if request.path.endswith("/logs") else answer(SERVICE)) as engine:
-        async with SwarmClient(engine.host, timeout=0.2) as client:
-            with pytest.raises(EngineTimeout, match="nothing came"):
-                await read_lines(client)
-            with anyio.move_on_after(0.5) as scope:
-                await read_lines(client, follow=True)
-            assert scope.cancelled_caught
-
-
-async def test_leaving_a_stream_closes_its_connection_at_once() -> None:
-    def endless(sock: socket.socket) -> None:
-        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        piece = frame(1, PREFIX + b"tick\n")
-        while True:
-            sock.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
-
-    with StubEngine(lambda request: endless if request.path.endswith("/logs") else answer(SERVICE)) as engine:
-        async with SwarmClient(engine.host) as client:
-            for how in ("break", "raise", "cancel"):
-                with anyio.move_on_after(5) as scope:
-                    try:
-                        async with client.services.logs("web", follow=True) as lines:
-                            async for _ in lines:
-                                if how == "raise":
-                                    raise LookupError
-                                if how == "cancel":
-                                    scope.cancel()
-                                    await anyio.sleep(1)
-                                break
-                    except LookupError:
-                        pass
-                with anyio.fail_after(5):
-                    while engine.open_sockets:
-                        await anyio.sleep(0.01)
-
-
-async def test_a_stream_is_entered_once_and_read_inside_its_block() -> None:
-    with StubEngine(log_script(frame(1, PREFIX + b"x\n"))) as engine:
-        async with SwarmClient(engine.host) as client:
-            stream = client.services.logs("web")
-            with pytest.raises(RuntimeError, match="inside its block"):
-                await anext(stream)
-            async with stream as lines:
-                assert "x" == str(await anext(lines))
-            with pytest.raises(RuntimeError, match="once"):
-                await stream.__aenter__()
-
-
-async def test_a_client_closed_under_a_stream_says_so() -> None:
-    def silent(sock: socket.socket) -> None:
-        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        hang(sock)
-
-    with StubEngine(lambda request: silent if request.path.endswith("/logs") else answer(SERVICE)) as engine:
-        client = SwarmClient(engine.host)
-        async with client.services.logs("web", follow=True) as lines, anyio.create_task_group() as group:
-            group.start_soon(client.aclose)
-            with pytest.raises(ClientClosed, match="the client was closed"):
-                await anext(lines)
 
 
 # --- wait ------------------------------------------------------------------------------------------------------------

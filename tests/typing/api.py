@@ -1024,8 +1024,15 @@ async def logs(client: SwarmClient) -> None:
             assert_type(line.timestamp, datetime | None)
             assert_type(line.details, dict[str, str])
             assert_type((line.task_id, line.node_id, line.service_id), tuple[str, str, str])
+            assert_type((line.slot, line.time_ns), tuple[int | None, int | None])
+            assert_type(await lines.formatted(line), str)
             if line.stream == "stderr":
                 break
+
+    client.services.logs("web", follow=True, until_finished=True, resume=True)
+    assert_type(client.tasks.logs("2yi1gmg3v5ov", follow=True, tail=10, resume=True), LogStream)
+    assert_type(await client.tasks.logs("2yi1gmg3v5ov").text(), str)
+    assert_type(await client.services.logs("web").lines(), list[LogLine])
 
 
 async def drawn(client: SwarmClient) -> None:
