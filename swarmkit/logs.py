@@ -216,7 +216,8 @@ class LogStream:
         self._has_news = False
         self._over: set[str] | None = None
         """The tasks at the last look, where all were over."""
-        self._is_last_look = False
+        self._last_looks: deque[str] | None = None
+        """The tasks that have finished and are to be read once more, the first one now."""
 
     # --- what a caller does ------------------------------------------------------------------------------------------
 
@@ -307,19 +308,23 @@ class LogStream:
 
     async def _open(self) -> None:
         """Open the stream, a little before the end of what was heard already."""
-        subject = self._subject = await self._look_up(self._subject.id or self._reference)
         query = self._query.model_copy()
         query.timestamps = self._has_stamps
-        query.follow = query.follow and not self._is_last_look
-        if self._heard:
-            query.tail, query.since = "all", _seconds(min(heard.newest for heard in self._heard.values()))
+        if self._last_looks is None:
+            subject = self._subject = await self._look_up(self._subject.id or self._reference)
+            path, heard = f"/{self._of}/{subject.id}/logs", [*self._heard.values()]
+        else:
+            query.follow = False
+            path, heard = f"/tasks/{self._last_looks[0]}/logs", [*filter(None, [self._heard.get(self._last_looks[0])])]
+        if heard:
+            query.tail, query.since = "all", _seconds(min(one.newest for one in heard))
         self._repeats = {
             (task, stream): last for task, heard in self._heard.items() for stream, last in heard.last.items()
         }
         self._begun.clear()
-        source = await self._engine.stream(f"/{self._of}/{subject.id}/logs", query=query, since="1.30")
+        source = await self._engine.stream(path, query=query, since="1.30")
         # The answer's type tells frames from a terminal's bytes only from API 1.42 on; the spec always does.
-        framed = source.content_type == _MULTIPLEXED or not subject.is_terminal
+        framed = source.content_type == _MULTIPLEXED or not self._subject.is_terminal
         self._source, self._decoder = source, FrameDecoder() if framed else LineDecoder()
         self._opened_at, self._has_news, self._lost = self._engine.clock.now(), False, None
 
@@ -342,6 +347,9 @@ class LogStream:
 
     async def _cut(self, error: SwarmkitError) -> None:
         """There is no more to come on this connection, and there should be."""
+        if self._last_looks is not None and isinstance(error, LogStreamError):
+            await self._end()  # its container is gone, or its node
+            return
         if not self._resumes:
             self._failure = error
             return
@@ -362,7 +370,9 @@ class LogStream:
         try:
             await self._open()
         except NotFound as error:
-            if self._until_finished:
+            if self._last_looks is not None:
+                await self._end()
+            elif self._until_finished:
                 self._ended = True  # it was removed while nobody listened
             else:
                 self._failure = error
@@ -394,7 +404,7 @@ class LogStream:
             return
         data: bytes | None
         try:
-            if self._is_last_look:
+            if self._last_looks is not None:
                 data = await source.read(_LAST_WORD)
             elif self._until_finished:
                 data = await self._read_or_rest(source)
@@ -404,9 +414,9 @@ class LogStream:
             await self._cut(error)
             return
         except EngineTimeout:
-            if not self._is_last_look:
+            if self._last_looks is None:
                 raise
-            self._end()
+            await self._end()
             return
         if data is None:
             await self._look()
@@ -427,17 +437,22 @@ class LogStream:
             return
         if data:
             return
-        if self._query.follow and self._may_reopen and not self._is_last_look:
+        if self._query.follow and self._may_reopen and self._last_looks is None:
             await self._cut(StreamTruncated("the engine ended a log stream that follows"))
         else:
-            self._end()
+            await self._end()
 
-    def _end(self) -> None:
-        """The end: what has no line's end is a line now."""
+    async def _end(self) -> None:
+        """The end, or that of one last look: what has no line's end is a line now."""
         for (_, stream), begun in self._begun.items():
             self._add(begun.line(stream, self._writer(begun.details)))
         self._begun.clear()
-        self._ended = True
+        if self._last_looks:
+            self._last_looks.popleft()
+        if self._last_looks:
+            await self._close()
+        else:
+            self._ended = True
 
     def _take(self, entries: Iterable[Entry]) -> None:
         """Make lines of entries. What most of them need stands here, once for each of a hundred thousand lines."""
@@ -574,10 +589,14 @@ class LogStream:
         if over != self._over:
             self._over, self._still_since = over, now
         if is_gone:
-            self._end()
+            await self._end()
         elif self._of == "tasks" or now - self._still_since >= _STANDSTILL:
-            self._is_last_look = True
-            await self._close()
+            # One by one: of several tasks that have ended, engines now and then lose the last lines of all but one.
+            self._last_looks = deque(sorted(task.id for task in tasks if task.node_id))
+            if self._last_looks:
+                await self._close()
+            else:
+                await self._end()
 
     async def _wants_none(self) -> bool:
         """A service without tasks is one that was scaled to 0, or one whose tasks are still to be made."""

@@ -300,7 +300,10 @@ async def test_a_client_closed_under_a_stream_says_so() -> None:
 
 # --- who wrote a line, and when --------------------------------------------------------------------------------------
 
-TASKS = [{"ID": f"t{number}", "ServiceID": "svc1", "Slot": number, "Status": {"State": "running"}} for number in (1, 2)]
+TASKS = [
+    {"ID": f"t{number}", "ServiceID": "svc1", "Slot": number, "NodeID": "n1", "Status": {"State": "running"}}
+    for number in (1, 2)
+]
 
 
 def entry(text: str, *, task: str = "t1", at: int | None = None, stream: int = 1, tty: bool = False) -> bytes:
@@ -412,7 +415,9 @@ async def test_all_text_is_one_call_unless_it_has_no_end() -> None:
                 await client.services.logs("web", follow=True).text()
             with pytest.raises(ValueError, match="without follow"):
                 client.services.logs("web", until_finished=True)
-        assert 0 == engine.open_sockets
+        with anyio.fail_after(5):
+            while engine.open_sockets:
+                await anyio.sleep(0.01)
 
 
 @pytest.mark.parametrize("timestamps", [True, False])
@@ -489,15 +494,17 @@ async def ends(client: SwarmClient, **more: Any) -> list[str]:
 @pytest.mark.parametrize("state", ["complete", "failed", "shutdown"])
 async def test_a_stream_ends_when_all_tasks_are_over_and_has_all_they_wrote(state: str) -> None:
     heard = [entry("a", at=20_000_000), entry("b", at=20_000_000)]
-    missed = [entry("c", at=20_000_000), entry("d", at=30_000_000), entry("e", task="t2", at=1)]
-    manager = script(then_hang(chunked(*heard, ends=False)), chunked(*heard, *missed))
+    missed = [entry("c", at=20_000_000), entry("d", at=30_000_000)]
+    of_the_other = chunked(entry("e", task="t2", at=1))
+    manager = script(then_hang(chunked(*heard, ends=False)), chunked(*heard, *missed), of_the_other)
     told(manager, state)
     with StubEngine(manager) as engine:
         async with SwarmClient(engine.host) as client:
             assert ["a", "b", "c", "d", "e"] == await ends(client)
-    follows, once_more = manager.asked
-    assert ("true", "false") == (follows["follow"], once_more["follow"])
-    assert "1767323045.010000000" == once_more["since"]
+        looks = [request.path for request in engine.received if request.path.endswith("/logs")]
+    assert ["services/svc1", "tasks/t1", "tasks/t2"] == [path[7:-5] for path in looks]
+    assert ["true", "false", "false"] == [query["follow"] for query in manager.asked]
+    assert [None, "1767323045.010000000", None] == [query.get("since") for query in manager.asked]
 
 
 async def test_a_task_that_is_replaced_is_not_the_end() -> None:
@@ -559,6 +566,18 @@ async def test_an_engine_that_ends_a_stream_before_its_tasks_says_that_it_is_cut
                 assert "a" == str(await anext(lines))
                 with pytest.raises(StreamTruncated, match="ended a log stream that follows"):
                     await anext(lines)
+
+
+@pytest.mark.parametrize(
+    "says", [refusal(404, "task t1 not found"), chunked(frame(3, b"Error grabbing logs: no such container"))]
+)
+async def test_what_cannot_be_read_once_more_was_heard_already(says: bytes) -> None:
+    manager = script(then_hang(chunked(entry("a", at=1), ends=False)), says)
+    told(manager, "shutdown")
+    with StubEngine(manager) as engine:
+        async with SwarmClient(engine.host) as client:
+            assert ["a"] == await ends(client)
+    assert 3 == len(manager.asked)
 
 
 @pytest.fixture

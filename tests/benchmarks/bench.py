@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import aiodocker
 import docker
@@ -66,7 +67,31 @@ SERVICE = {
 }
 
 
+LINES, MANY_LINES, TASKS = 100_000, 1_000_000, 4
+BLOCK = 1_000
+"""Lines that are sent at once; each is a chunk of its own, as engines do it."""
 HEAD = b"HTTP/1.1 200 OK\r\nApi-Version: 1.51\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+LOG_HEAD = (
+    b"HTTP/1.1 200 OK\r\nApi-Version: 1.51\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+
+
+def log_lines(*, timestamps: bool) -> bytes:
+    """Lines of some tasks, on both streams, as an engine sends them."""
+    chunks = list[bytes]()
+    for number in range(BLOCK):
+        ids = ",".join(
+            f"com.docker.swarm.{kind}.id={mark * 25}"
+            for kind, mark in (("node", "n"), ("service", "s"), ("task", str(number % TASKS)))
+        )
+        stamp = f"2026-01-01T00:00:00.{number:09d}Z " if timestamps else ""
+        line = f"{stamp}{ids} {number:06d} GET /api/items/{number} 200 of the shop, as an access log has it\n".encode()
+        frame = bytes([1 + number % 2, 0, 0, 0]) + len(line).to_bytes(4, "big") + line
+        chunks.append(b"%x\r\n%b\r\n" % (len(frame), frame))
+    return b"".join(chunks)
 
 
 def serve(path: str, ready: Any) -> None:
@@ -74,6 +99,8 @@ def serve(path: str, ready: Any) -> None:
     lists = {size: json.dumps([SERVICE] * size).encode() for size in LISTS}
     version = json.dumps({"ApiVersion": "1.51", "MinAPIVersion": "1.24"}).encode()
     one = json.dumps(SERVICE).encode()
+    tasks = json.dumps([{"ID": str(number) * 25, "Slot": number + 1} for number in range(TASKS)]).encode()
+    plain, stamped = log_lines(timestamps=False), log_lines(timestamps=True)
     now = peak = 0
 
     def body_of(path: bytes, query: bytes) -> bytes:
@@ -83,7 +110,17 @@ def serve(path: str, ready: Any) -> None:
             return b"%d" % counted
         if path == b"/services":
             return next(body for size, body in lists.items() if b"list-%d%%22" % size in query)
-        return {b"/_ping": b"OK", b"/version": version}.get(path, one)
+        return {b"/_ping": b"OK", b"/version": version, b"/tasks": tasks}.get(path, one)
+
+    async def send_logs(writer: asyncio.StreamWriter, query: bytes) -> None:
+        """As many lines as `tail` says."""
+        asked = parse_qs(query.decode())
+        block = stamped if asked.get("timestamps", ["0"])[0].lower() in ("1", "true") else plain
+        writer.write(LOG_HEAD)
+        for _ in range(int(asked["tail"][0]) // BLOCK):
+            writer.write(block)
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal now, peak
@@ -93,6 +130,9 @@ def serve(path: str, ready: Any) -> None:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 target, _, query = head.split(b" ", 2)[1].partition(b"?")
+                if target.endswith(b"/logs"):
+                    await send_logs(writer, query)
+                    continue
                 body = body_of(b"/" + target.split(b"/", 2)[-1] if target.startswith(b"/v1.") else target, query)
                 writer.write(HEAD % len(body) + body)
                 await writer.drain()
@@ -235,6 +275,72 @@ def blocking(path: str, what: str) -> float:
     return (ended - began) / calls
 
 
+async def our_lines(path: str, timestamps: bool, *, read: bool) -> float:
+    """Seconds a line, counted or with every field of it read."""
+    async with SwarmClient(f"unix://{path}") as client:
+        began, count = time.perf_counter(), 0
+        async with client.services.logs("web", tail=LINES, timestamps=timestamps) as lines:
+            if read:
+                async for line in lines:
+                    _ = (line.stream, line.message, line.task_id, line.slot, line.node_id, line.service_id)
+                    _ = (line.data, line.details, line.timestamp, line.time_ns)
+                    count += 1
+            else:
+                async for _ in lines:
+                    count += 1
+        assert count == LINES
+        return (time.perf_counter() - began) / LINES
+
+
+async def their_lines(path: str, timestamps: bool) -> float:
+    async with aiodocker.Docker(url=f"unix://{path}", api_version="v1.51") as client:
+        began, count = time.perf_counter(), 0
+        asked: dict[str, Any] = {"stdout": True, "stderr": True, "details": True, "timestamps": timestamps}
+        async for _ in client.services.logs("web", follow=True, tail=str(LINES), **asked):
+            count += 1
+        assert count == LINES
+        return (time.perf_counter() - began) / LINES
+
+
+def blocking_lines(path: str, timestamps: bool) -> float:
+    client = docker.APIClient(base_url=f"unix://{path}", version="1.51")
+    began = time.perf_counter()
+    asked: dict[str, Any] = {"stdout": True, "stderr": True, "details": True, "timestamps": timestamps}
+    count = sum(1 for _ in client.service_logs("web", tail=LINES, is_tty=False, **asked))
+    assert count == LINES
+    took = (time.perf_counter() - began) / LINES
+    client.close()
+    return took
+
+
+async def long_log(path: str) -> None:
+    """Memory over a long log, and the longest time for which nothing else ran on the event loop."""
+    sizes, longest, count = list[float](), 0.0, 0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0)
+            longest = max(longest, time.perf_counter() - before)
+            await asyncio.sleep(0.0005)
+
+    async with SwarmClient(f"unix://{path}") as client:
+        async with client.services.logs("web", tail=MANY_LINES, timestamps=True) as lines:
+            await anext(lines)
+            watcher = asyncio.create_task(watch())
+            async for line in lines:
+                _ = (line.message, line.slot, line.details, line.time_ns)
+                count += 1
+                if count % (MANY_LINES // 5) == 0 or count == MANY_LINES - 1:
+                    sizes.append(_resident())
+            watcher.cancel()
+    print(
+        f"\nmemory over {MANY_LINES:,} lines, MiB after each fifth: {' '.join(f'{size:.1f}' for size in sizes)}\n"
+        f"longest time without a turn for others: {longest * 1e3:.1f} ms"
+    )
+
+
 ONE_MODEL = "import pydantic\nclass One(pydantic.BaseModel):\n    number: int = 1\nOne(number=2)\n"
 EVERY_MODEL = ONE_MODEL + "from swarmkit.models import event, filters, rollout, system"
 
@@ -263,7 +369,7 @@ def compare(title: str, contenders: dict[str, Callable[[], float]], unit: str = 
             figures[who].append(measure())
     medians = {who: statistics.median(values) for who, values in figures.items()}
     first = next(iter(medians.values()))
-    scale = {"µs": 1e6, "ms": 1e3}[unit]
+    scale = {"ns": 1e9, "µs": 1e6, "ms": 1e3}[unit]
     print(f"\n{title}")
     for who, median in medians.items():
         ratio = "" if median == first else f"   swarmkit takes {first / median:5.2f} times as long"
@@ -313,7 +419,7 @@ def requests(path: str, server: int) -> None:
     asyncio.run(_peak(path))
 
 
-def _run(client: Callable[[str, str], Any], path: str, what: str) -> float:
+def _run(client: Callable[[str, Any], Any], path: str, what: Any) -> float:
     return asyncio.run(client(path, what))
 
 
@@ -368,6 +474,23 @@ def lists(path: str, server: int) -> None:
         )
 
 
+def logs(path: str, server: int) -> None:
+    for timestamps in (False, True):
+        compare(
+            f"{LINES:,} log lines, each" + (", with timestamps" if timestamps else ""),
+            {
+                "swarmkit, counted": partial(_run, partial(our_lines, read=False), path, timestamps),
+                "swarmkit, every field read": partial(_run, partial(our_lines, read=True), path, timestamps),
+                "swarmkit on trio, counted": partial(trio.run, partial(our_lines, read=False), path, timestamps),
+                "aiodocker, counted": partial(_run, their_lines, path, timestamps),
+                "docker-py, counted": partial(blocking_lines, path, timestamps),
+            },
+            "ns",
+            rounds=5,
+        )
+    asyncio.run(long_log(path))
+
+
 def imports(path: str, server: int) -> None:
     compare(
         "import, as a whole process",
@@ -401,6 +524,7 @@ PARTS: dict[str, Callable[[str, int], None]] = {
     "requests": requests,
     "memory": memory,
     "lists": lists,
+    "logs": logs,
     "imports": imports,
     "models": models,
     "waits": lambda path, server: waits.main(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -301,6 +302,38 @@ async def test_no_call_to_a_frozen_engine_outlasts_its_deadline(mortal: Engine) 
         with anyio.fail_after(20):
             while names(mortal) != {"created"}:
                 await anyio.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])
+async def test_a_log_goes_on_after_a_restart_without_a_line_twice_or_missing(
+    mortal: Engine, how: signal.Signals
+) -> None:
+    counts = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.01; done"
+    container = ContainerSpec("busybox:1.36", command=["sh", "-c", counts], stop_signal="KILL")
+    template = TaskTemplate(container_spec=container, restart_policy=RestartPolicy(delay=timedelta(0)))
+    of_each = defaultdict[str, list[str]](list)
+
+    async def follow() -> None:
+        async with client.services.logs("counts", follow=True, resume=True) as lines:
+            async for line in lines:
+                of_each[line.task_id].append(line.message)
+
+    async def until_heard(tasks: int) -> None:
+        while len([said for said in of_each.values() if len(said) > 20]) < tasks:
+            await anyio.sleep(0.02)
+
+    async with SwarmClient(mortal.host, registry_auth=None) as client:
+        await client.services.create(template, name="counts", mode=Replicated(replicas=2))
+        with anyio.fail_after(100):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(follow)
+                await until_heard(2)
+                await in_thread(mortal.end_daemon, how)
+                await in_thread(mortal.start_daemon)
+                await until_heard(4)
+                tasks.cancel_scope.cancel()
+    for said in of_each.values():
+        assert [str(count) for count in range(len(said))] == said
 
 
 @on("20.10")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -565,7 +564,7 @@ async def test_a_service_changed_or_removed_while_waiting_ends_the_wait(
         await client.services.wait("moving", timeout=30)
 
 
-# --- lists and logs --------------------------------------------------------------------------------------------------
+# --- lists -----------------------------------------------------------------------------------------------------------
 
 
 async def test_lists_filter_exactly_and_count_tasks(client: SwarmClient) -> None:
@@ -583,132 +582,6 @@ async def test_lists_filter_exactly_and_count_tasks(client: SwarmClient) -> None
     assert len(tasks) == 2
     with pytest.raises(NotFound):
         await client.tasks.list(filters={"service": "nope"})
-
-
-async def _lines(client: SwarmClient, name: str, **more: Any) -> list[LogLine]:
-    async with client.services.logs(name, **more) as lines:
-        return [line async for line in lines]
-
-
-async def _logged(client: SwarmClient, name: str, count: int, **more: Any) -> list[LogLine]:
-    """The lines, as soon as there are that many."""
-    lines: list[LogLine] = []
-    with anyio.fail_after(60):
-        while len(lines) < count:
-            # Engines now and then never end an answer about tasks that have just ended: then ask again.
-            with anyio.move_on_after(5):
-                lines = await _lines(client, name, **more)
-            await anyio.sleep(0.1)
-    return lines
-
-
-def talker(script: str, **more: Any) -> TaskTemplate:
-    return TaskTemplate(
-        container_spec=ContainerSpec("busybox:1.36", command=["sh", "-c", f"{script}; sleep 1000"], **more)
-    )
-
-
-async def test_log_lines_say_who_wrote_them_and_where(client: SwarmClient) -> None:
-    script = "echo out; echo err >&2; printf 'é ü\\n'; printf '\\377\\n'"
-    service_id = await create(client, "talks", replicas=2, task_template=talker(script))
-    lines = await _logged(client, "talks", 8, timestamps=True)
-    tasks = {task.id: task for task in await client.services.ps("talks")}
-    assert len(lines) == 8
-    assert set(tasks) == {line.task_id for line in lines}
-    for line in lines:
-        assert (line.service_id, line.node_id) == (service_id, tasks[line.task_id].node_id)
-        assert line.timestamp is not None
-        assert abs(line.timestamp - datetime.now(UTC)) < timedelta(hours=1)  # the embedded engine is ahead of the world
-    of_one = [(line.stream, line.message) for line in lines if line.task_id == lines[0].task_id]
-    assert sorted(of_one) == [("stderr", "err"), ("stdout", "out"), ("stdout", "é ü"), ("stdout", "\ufffd")]
-    assert {"stderr"} == {line.stream for line in await _lines(client, "talks", stdout=False)}
-
-
-async def test_logs_of_a_terminal_are_lines(client: SwarmClient) -> None:
-    await create(client, "terminal", task_template=talker("echo one; echo two >&2", tty=True))
-    lines = await _logged(client, "terminal", 2)
-    assert [("stdout", "one"), ("stdout", "two")] == [(line.stream, line.message) for line in lines]
-    (task,) = await client.services.ps("terminal")
-    assert {task.id} == {line.task_id for line in lines}
-
-
-async def test_a_long_line_is_one_line(client: SwarmClient) -> None:
-    await create(client, "long", task_template=talker("head -c 40000 /dev/zero | tr '\\0' x; echo; echo end"))
-    lines = await _logged(client, "long", 2)
-    assert [40000, 3] == [len(line.message) for line in lines]
-
-
-@pytest.mark.parametrize("size", [16383, 16384, 16385, 32768, 40000])
-async def test_a_long_line_of_a_terminal_is_one_line(client: SwarmClient, size: int) -> None:
-    script = f"head -c {size} /dev/zero | tr '\\0' x; echo; echo end; printf 'prompt> '; exit 0"
-    template = TaskTemplate(
-        container_spec=ContainerSpec("busybox:1.36", command=["sh", "-c", script], tty=True),
-        restart_policy=RestartPolicy(condition="none"),
-    )
-    await client.services.create(template, name="wide", mode=ReplicatedJob(max_concurrent=2, total_completions=2))
-    await client.services.wait("wide", timeout=30)
-    lines = await _logged(client, "wide", 6)
-    for task in await client.services.ps("wide"):
-        of_it = [len(line.message) for line in lines if line.task_id == task.id]
-        assert of_it == [size, 3, len("prompt> ")]
-
-
-async def test_an_unfinished_long_line_is_handed_over_when_its_task_ends(client: SwarmClient) -> None:
-    template = TaskTemplate(
-        container_spec=ContainerSpec("busybox:1.36", command=["sh", "-c", "head -c 20000 /dev/zero | tr '\\0' x"]),
-        restart_policy=RestartPolicy(condition="none"),
-    )
-    await client.services.create(template, name="unfinished", mode=ReplicatedJob())
-    # An engine 20.10 that is followed from the start keeps the end of such a line to itself.
-    await client.services.wait("unfinished", timeout=30)
-    with anyio.fail_after(30):
-        async with client.services.logs("unfinished", follow=True) as lines:
-            assert 20000 == len((await anext(lines)).message)
-
-
-async def test_tail_and_since(client: SwarmClient) -> None:
-    await create(client, "counted", task_template=talker("for i in 1 2 3 4 5; do echo $i; done"))
-    await _logged(client, "counted", 5)
-    assert ["4", "5"] == [line.message for line in await _lines(client, "counted", tail=2)]
-    assert [] == await _lines(client, "counted", tail=0)
-    assert 5 == len(await _lines(client, "counted", since=timedelta(hours=9)))
-    assert 5 == len(await _lines(client, "counted", since=time.time() - 9 * 3600))
-    assert [] == await _lines(client, "counted", since=datetime.now(UTC) + timedelta(hours=9))
-    with pytest.raises(ValueError, match="tail"):
-        client.services.logs("counted", tail=-1)
-    with pytest.raises(ValueError, match="time zone"):
-        client.services.logs("counted", since=datetime(2026, 1, 1))
-    with pytest.raises(ValueError, match="stdout"):
-        client.services.logs("counted", stdout=False, stderr=False)
-
-
-async def test_details_are_what_the_log_options_ask_for(client: SwarmClient) -> None:
-    template = talker("echo x", env={"SHOWN": "a b,c=d"})
-    template.log_driver = Driver(name="json-file", options={"env": "SHOWN"})
-    await create(client, "detailed", task_template=template)
-    (line,) = await _logged(client, "detailed", 1)
-    assert line.details == {"SHOWN": "a b,c=d"}
-
-
-async def test_following_goes_on_and_leaving_ends_it(client: SwarmClient) -> None:
-    await create(client, "follows", task_template=talker("while :; do echo tick; sleep 0.05; done"))
-    seen = 0
-    with anyio.fail_after(30):
-        async with client.services.logs("follows", follow=True, tail=0) as lines:
-            async for line in lines:
-                assert line.message == "tick"
-                seen += 1
-                if seen == 5:
-                    break
-    with pytest.raises(RuntimeError, match="once"):
-        await lines.__aenter__()
-    assert (await client.services.inspect("follows")).name == "follows"
-
-
-async def test_logs_of_no_service_are_not_found(client: SwarmClient) -> None:
-    with pytest.raises(NotFound):
-        async with client.services.logs("nope"):
-            pass
 
 
 # --- gates -----------------------------------------------------------------------------------------------------------
@@ -903,14 +776,19 @@ async def test_a_service_that_holds_what_we_refuse_is_read_and_changed_elsewhere
 async def test_a_secret_as_a_file_is_one_the_task_can_read(client: SwarmClient, engine: Engine) -> None:
     secret_id = engine.docker("secret", "create", "key", "-", input=b"s3cr3t").strip()
     try:
-        template = talker("cat /run/secrets/key; echo; ls -ln /run/secrets/other | cut -c1-10", secrets=[])
-        template.container_spec = template.container_spec or ContainerSpec()
+        script = "cat /run/secrets/key; echo; ls -ln /run/secrets/other | cut -c1-10; sleep 1000"
+        template = TaskTemplate(container_spec=ContainerSpec("busybox:1.36", command=["sh", "-c", script]))
+        assert template.container_spec is not None
         template.container_spec.secrets = [
             SecretReference.as_file(secret_id, "key"),
             SecretReference.as_file(secret_id, "key", target="other", mode=0o400),
         ]
         await create(client, "reads", task_template=template)
-        lines = await _logged(client, "reads", 2)
+        lines: list[LogLine] = []
+        with anyio.fail_after(60):
+            while len(lines) < 2:
+                lines = await client.services.logs("reads").lines()
+                await anyio.sleep(0.1)
         assert ["s3cr3t", "-r--------"] == [line.message for line in lines]
         bare = SecretReference(secret_id=secret_id, secret_name="key", file=SecretReferenceFile(name="x"))
         change = TaskTemplate(container_spec=ContainerSpec(secrets=[bare]))
