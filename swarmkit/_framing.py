@@ -63,10 +63,12 @@ class FrameDecoder:
             data = bytes(self._buffer)
         start, size = 0, len(data)
         self._wanted = _HEADER_SIZE
+        header, streams = _HEADER.unpack_from, _STREAMS.get
         try:
             while size - start >= _HEADER_SIZE:
-                kind, length = _HEADER.unpack_from(data, start)
-                if kind > _SYSTEM_ERROR or kind & 0xFFFFFF or length > _FRAME_LIMIT:
+                kind, length = header(data, start)
+                stream = streams(kind)
+                if length > _FRAME_LIMIT or (stream is None and kind != _SYSTEM_ERROR):
                     raise FramingError("the log stream holds something that is no frame", by_engine=False)
                 end = start + _HEADER_SIZE + length
                 if end > size:
@@ -74,10 +76,10 @@ class FrameDecoder:
                     break
                 payload = data[start + _HEADER_SIZE : end]
                 start = end
-                if kind == _SYSTEM_ERROR:
+                if stream is None:
                     raise FramingError(payload.decode(errors="replace").strip(), by_engine=True)
-                if payload:
-                    yield _STREAMS[kind], payload
+                if length:
+                    yield stream, payload
         finally:
             self._buffer = bytearray(data[start:])
 
