@@ -36,7 +36,7 @@ NOT_ON_THE_FAKE: Final = {
 WITH_TRIO: Final = ("26.1", "fake 1.45")
 """The engines on which tests run on both backends; elsewhere asyncio has to do: there are only fifteen minutes."""
 WITHOUT_TRIO: Final = frozenset(
-    ("test_bodies.py", "test_changes.py", "test_rollouts.py", "test_round_trip.py", "test_versions.py")
+    ("test_bodies.py", "test_changes.py", "test_logs.py", "test_rollouts.py", "test_round_trip.py", "test_versions.py")
 )
 """Tests that do so on no real engine: they are long, or about bodies, which know no event loop."""
 
