@@ -617,10 +617,13 @@ async def test_a_block_may_be_left_in_another_task_than_it_was_entered_in(quiet:
             async def step() -> None:
                 assert "web" == await anext(generator)
 
+            async def leave() -> None:
+                await generator.aclose()
+
             async with anyio.create_task_group() as group:
                 group.start_soon(step)
             async with anyio.create_task_group() as group:
-                group.start_soon(generator.aclose)
+                group.start_soon(leave)
             await all_closed(engine)
 
 
