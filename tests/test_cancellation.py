@@ -57,12 +57,12 @@ def counted() -> Generator[None]:
         yield
         # The stub's side, in this process too, may still accept and close what was cancelled before it was accepted.
         limit = time.monotonic() + 20
-        while before < open_descriptors() and time.monotonic() < limit:
+        while (left := open_descriptors()) > before and time.monotonic() < limit:
             time.sleep(0.01)
     finally:
         gc.enable()
     # Fewer there can be: a thread of an earlier test may have closed its own meanwhile.
-    assert open_descriptors() <= before
+    assert left <= before
 
 
 async def all_closed(engine: StubEngine) -> None:
