@@ -177,7 +177,6 @@ STORIES: Final = [
         None,
         TasksFailing,
         "failed [3-9] times",
-        config=updates(monitor=LONG),
         template=runs(CRASHES),
         limits={"failures": 3},
     ),
@@ -202,11 +201,13 @@ STORIES: Final = [
 async def told(client: SwarmClient, story: Story) -> tuple[type[RolloutFailed] | None, str, list[str]]:
     """How a story ends, in which words, and the phases on the way."""
     job = isinstance(story.mode, IS_JOB)
+    fails_at_once = story.change is None and story.ends is not None
+    config = updates(monitor=LONG) if fails_at_once else story.config
     await client.services.create(
         story.template,
         name=story.name,
         mode=story.mode,
-        update_config=None if job else story.config,
+        update_config=None if job else config,
         rollback_config=None if job else RollbackConfig(monitor=SECOND / 10),
     )
     if story.change is not None:
@@ -323,7 +324,7 @@ async def test_dockers_program_sees_rollouts_end_in_the_same_way_where_it_is_rig
         create = ["--name", case.name, *case.options, *fast, "--no-resolve-image"]
         container = ["busybox:1.36", "sh", "-c", runs]
         if case.creates:
-            command = ["service", "create", *create, *case.flags, *container]
+            command = ["service", "create", *create, "--update-monitor", "10s", *case.flags, *container]
         else:
             flags = ["--detach=true", *(["--restart-condition", "none"] if job else [])]
             await anyio.to_thread.run_sync(
