@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import pytest
 
-from tests.fake import VERSIONS, FakeHarness, FakeRegistry
+from tests.fake import VERSIONS, FakeHarness, FakeRegistry, connect
 from tests.harness.engine import Engine, loopback
 from tests.harness.packages import RELEASES, why_not
 from tests.harness.recorder import Recorder
 from tests.harness.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
+
+    from swarmkit import SwarmClient
 
 _HERE = Path(__file__).parent
 FAKES: Final = tuple(f"fake {version}" for version in VERSIONS)
@@ -110,3 +113,19 @@ def recorder(engine: Engine) -> Iterator[Recorder]:
 def docker_program(engine: Engine) -> Engine:
     """An engine that Docker's own program can speak to."""
     return engine
+
+
+@pytest.fixture
+async def client(engine: Engine) -> AsyncIterator[SwarmClient]:
+    """A client that sends no registry credentials."""
+    async with connect(engine, registry_auth=None) as client:
+        yield client
+
+
+@pytest.fixture
+def clean(engine: Engine) -> Iterator[None]:
+    """No service of a test is left for the next one."""
+    yield
+    _, _, body = engine.request("GET", f"/v{engine.api_version}/services")
+    for service in json.loads(body):
+        engine.request("DELETE", f"/v{engine.api_version}/services/{service['ID']}")

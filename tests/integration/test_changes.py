@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -39,26 +38,12 @@ from swarmkit import (
 from tests.fake import connect
 from tests.harness.engine import Engine
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean")]
 
 QUICK = timedelta(milliseconds=100)
 FOREVER = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
 
 NO_SUCH_PROTOCOL = EndpointSpec(ports=[PortConfig(target_port=80, protocol="bogus")])
-
-
-@pytest.fixture
-async def client(engine: Engine) -> AsyncIterator[SwarmClient]:
-    async with connect(engine, registry_auth=None) as client:
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def clean(engine: Engine) -> Iterator[None]:
-    yield
-    _, _, body = engine.request("GET", f"/v{engine.api_version}/services")
-    for service in json.loads(body):
-        engine.request("DELETE", f"/v{engine.api_version}/services/{service['ID']}")
 
 
 def spec(name: str = "web", **more: Any) -> ServiceSpec:

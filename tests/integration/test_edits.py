@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -25,7 +25,6 @@ from swarmkit import (
     TaskTemplate,
     TmpfsOptions,
 )
-from tests.fake import connect
 from tests.harness.engine import Engine
 from tests.harness.packages import HarnessError
 from tests.integration.test_bodies import remove
@@ -33,7 +32,7 @@ from tests.integration.test_services import quick, wire
 from tests.test_docs import documented_flags
 from tests.test_edits import without_nothing
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean")]
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +48,6 @@ class Things:
     secrets: dict[str, Secret]
     configs: dict[str, Config]
     networks: dict[str, str]
-
-
-@pytest.fixture
-async def client(engine: Engine) -> AsyncIterator[SwarmClient]:
-    async with connect(engine, registry_auth=None) as client:
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def clean(engine: Engine) -> Iterator[None]:
-    yield
-    for service in wire(engine, "/services"):
-        engine.request("DELETE", f"/v{engine.api_version}/services/{service['ID']}")
 
 
 @pytest.fixture(scope="module")

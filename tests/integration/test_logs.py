@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -28,26 +26,12 @@ from swarmkit import (
     TaskTemplate,
     UpdateConfig,
 )
-from tests.fake import FakeHarness, connect
+from tests.fake import FakeHarness
 from tests.harness.engine import Engine
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean")]
 
 LONG: Final = 100 * 1024
-
-
-@pytest.fixture
-async def client(engine: Engine) -> AsyncIterator[SwarmClient]:
-    async with connect(engine, registry_auth=None) as client:
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def clean(engine: Engine) -> Iterator[None]:
-    yield
-    _, _, body = engine.request("GET", f"/v{engine.api_version}/services")
-    for service in json.loads(body):
-        engine.request("DELETE", f"/v{engine.api_version}/services/{service['ID']}")
 
 
 async def create(client: SwarmClient, name: str, template: TaskTemplate, *, replicas: int = 1) -> str:

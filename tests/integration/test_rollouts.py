@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -33,10 +32,10 @@ from swarmkit import (
     UpdatePaused,
 )
 from swarmkit.models.service import Mode
-from tests.fake import connect, nowhere
+from tests.fake import nowhere
 from tests.harness.engine import Engine
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean")]
 
 SECOND: Final = timedelta(seconds=1)
 FOREVER: Final = "exec sleep 1000"
@@ -45,20 +44,6 @@ AT_ONCE: Final = 6
 LONG: Final = 10 * SECOND
 """The monitor period of what fails: on a busy machine it may take a container a while to end."""
 NO_IMAGE: Final = "127.0.0.1:9/no/such:image"
-
-
-@pytest.fixture
-async def client(engine: Engine) -> AsyncIterator[SwarmClient]:
-    async with connect(engine, registry_auth=None) as client:
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def clean(engine: Engine) -> Iterator[None]:
-    yield
-    _, _, body = engine.request("GET", f"/v{engine.api_version}/services")
-    for service in json.loads(body):
-        engine.request("DELETE", f"/v{engine.api_version}/services/{service['ID']}")
 
 
 def runs(script: str, **more: Any) -> TaskTemplate:

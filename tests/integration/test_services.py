@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any, cast
@@ -65,23 +64,10 @@ from swarmkit import (
 from tests.fake import connect
 from tests.harness.engine import Engine
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean")]
 
 QUICK = timedelta(milliseconds=100)
 FOREVER = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
-
-
-@pytest.fixture
-async def client(engine: Engine) -> AsyncIterator[SwarmClient]:
-    async with connect(engine, registry_auth=None) as client:
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def clean(engine: Engine) -> Iterator[None]:
-    yield
-    for service in wire(engine, "/services"):
-        engine.request("DELETE", f"/v{engine.api_version}/services/{service['ID']}")
 
 
 def wire(engine: Engine, path: str) -> Any:
