@@ -25,13 +25,12 @@ _STANDSTILL: Final = 1.0
 _GRACE: Final = 2.0
 """Seconds for which the manager's own watch over an update may outlast the monitor period."""
 
-_ORDER: Final = {
-    state: number
-    for number, state in enumerate(
-        ("new", "allocated", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running",
-         "complete", "shutdown", "failed", "rejected")
-    )
-}  # fmt: skip
+STATES: Final = (
+    "new", "allocated", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running",
+    "complete", "shutdown", "failed", "rejected",
+)  # fmt: skip
+"""The states of a task, in the order in which it goes through them."""
+_ORDER: Final = {state: number for number, state in enumerate(STATES)}
 _RUNNING: Final = _ORDER["running"]
 FAILED: Final = ("failed", "rejected")
 _ENDED: Final = ("complete", *FAILED)

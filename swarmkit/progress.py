@@ -34,6 +34,7 @@ except ImportError as error:
     raise ImportError("swarmkit.progress draws with rich: pip install 'docker-swarmkit[progress]'") from error
 
 from ._engine import Clock
+from .convergence import FAILED, STATES
 from .models.rollout import Phase, Progress, Rollout, SlotProgress
 from .rollouts import Watch
 from .services import Services
@@ -46,9 +47,7 @@ _TICK: Final = 1.0
 """Seconds after which the time is drawn anew where nothing else has changed."""
 _NOTES: Final = 3
 """How many errors stand below the bars of a service."""
-_STATES: Final = ("new", "allocated", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running")
-_STEPS: Final = {state: number for number, state in enumerate((*_STATES, "complete"), start=1)}
-_FAILED: Final = ("failed", "rejected")
+_STEPS: Final = {state: number for number, state in enumerate(STATES[: STATES.index("complete") + 1], start=1)}
 _SIGNS: Final[Mapping[Phase, tuple[str, str]]] = {
     "updating": ("●", "cyan"),
     "verifying": ("●", "green"),
@@ -428,11 +427,11 @@ def _goal(slot: SlotProgress) -> str:
 
 def _share(slot: SlotProgress) -> float:
     """How much of its way a task has behind it."""
-    return 1 if slot.state in _FAILED else min(_STEPS.get(slot.state, 0) / _STEPS[_goal(slot)], 1)
+    return 1 if slot.state in FAILED else min(_STEPS.get(slot.state, 0) / _STEPS[_goal(slot)], 1)
 
 
 def _colour(slot: SlotProgress) -> str:
-    if slot.state in _FAILED:
+    if slot.state in FAILED:
         return "red"
     if slot.error:
         return "yellow"
