@@ -5,8 +5,8 @@ Owns: when to look, at what, and what ends the watch. Must not know: what a look
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final, NamedTuple, Protocol, Self
@@ -113,8 +113,9 @@ class Watch:
             self._tasks = await self._from.tasks(self._services, up_to_date=True)
             self._nodes = await self._from.nodes()
         self._time(now)
+        tasks = self._tasks_by_service()
         for key, service in self._services.items():
-            course = self._courses[key] = Course(service, self._tasks_of(key), self._nodes, now, self._limits)
+            course = self._courses[key] = Course(service, tasks[key], self._nodes, now, self._limits)
             await self._report(course)
         self._end_in_time()
 
@@ -131,9 +132,10 @@ class Watch:
                 raise
             return
         self._time(now)
+        tasks = self._tasks_by_service()
         for key, course in self._under_way().items():
             before = course.progress
-            course.look(self._services.get(key), self._tasks_of(key), self._nodes, now)
+            course.look(self._services.get(key), tasks[key], self._nodes, now)
             if course.progress != before:
                 await self._report(course)
         self._end_in_time()
@@ -171,8 +173,11 @@ class Watch:
     def _under_way(self) -> dict[str, Course]:
         return {service: course for service, course in self._courses.items() if not course.arrived}
 
-    def _tasks_of(self, service: str) -> list[TaskGlance]:
-        return [task for task in self._tasks if task.service_id == service]
+    def _tasks_by_service(self) -> Mapping[str, list[TaskGlance]]:
+        found: defaultdict[str, list[TaskGlance]] = defaultdict(list)
+        for task in self._tasks:
+            found[task.service_id].append(task)
+        return found
 
     # --- what comes of it --------------------------------------------------------------------------------------------
 
