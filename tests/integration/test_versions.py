@@ -332,13 +332,6 @@ def ids(engine: Engine) -> Iterator[dict[str, str]]:
         engine.docker(kind, "rm", "versioned")
 
 
-@pytest.fixture
-def clean(engine: Engine) -> Iterator[None]:
-    yield
-    for service in wire(engine, "/services"):
-        engine.request("DELETE", f"/v{engine.api_version}/services/{service['ID']}")
-
-
 def stored(engine: Engine, name: str) -> Json | None:
     """The spec of a service as the engine holds it; None where there is no such service."""
     found = wire(engine, f"/services?filters={{%22name%22:[%22{name}%22]}}")
