@@ -80,7 +80,7 @@ class SwarmClient:
         self.tasks = Tasks(self._engine)
         self.nodes = Nodes(self._engine)
         self.system = System(self._engine)
-        self.services = Services(self._engine, self.tasks, self.nodes, registry_auth, pin_digest)
+        self.services = Services(self._engine, self.tasks, registry_auth, pin_digest)
 
     async def __aenter__(self) -> Self:
         return self

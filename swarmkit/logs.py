@@ -20,6 +20,7 @@ from urllib.parse import unquote_plus
 
 import anyio
 
+from . import _glances
 from ._engine import ByteStream, Engine, Pauses
 from ._framing import Decoder, Entry, FrameDecoder, FramingError, LineDecoder, Stream
 from .convergence import OVER
@@ -33,7 +34,7 @@ from .errors import (
     SwarmkitError,
 )
 from .models._glance import TaskGlance
-from .models.filters import LogsQuery, TaskFilters, TaskListQuery
+from .models.filters import LogsQuery
 from .models.node import Node
 from .models.service import Service
 from .models.task import Task, TaskTemplate
@@ -520,11 +521,8 @@ class LogStream:
             NotFound: the service or task does not exist any more.
         """
         if self._of == "tasks":
-            return [await self._engine.call("GET", f"/tasks/{self._subject.id}", into=TaskGlance)]
-        return await self._glance(TaskFilters(service=[self._subject.id]))
-
-    async def _glance(self, filters: TaskFilters) -> list[TaskGlance]:
-        return await self._engine.call("GET", "/tasks", query=TaskListQuery(filters=filters), into=list[TaskGlance])
+            return [await _glances.task(self._engine, self._subject.id)]
+        return await _glances.tasks(self._engine, [self._subject.id])
 
     # --- what was heard before a cut ---------------------------------------------------------------------------------
 
@@ -578,9 +576,7 @@ class LogStream:
             tasks = await self._tasks()
         except NotFound:
             is_gone = True
-            # Engines filter tasks by present services only.
-            found = await self._glance(TaskFilters(name=[f"{self._subject.name}."])) if self._subject.name else []
-            tasks = [task for task in found if task.service_id == self._subject.id]
+            tasks = await _glances.tasks_of_removed(self._engine, self._subject.id, self._subject.name or "")
         over = {task.id for task in tasks}
         if any(task.state not in OVER for task in tasks) or not (tasks or is_gone or await self._wants_none()):
             self._over = None

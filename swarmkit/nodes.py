@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ._engine import Engine
-from .models._glance import NodeGlance
 from .models.node import Node
 
 
@@ -14,13 +11,6 @@ class Nodes:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-
-    async def glance(self) -> Sequence[NodeGlance]:
-        """What a rollout is judged by.
-
-        GET /nodes, API 1.24.
-        """
-        return await self._engine.call("GET", "/nodes", into=list[NodeGlance])
 
     # Last in the class: below it, `list` would mean this method in annotations.
     async def list(self) -> list[Node]:

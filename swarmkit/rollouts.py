@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final, NamedTuple, Protocol, Self
 
-from ._engine import Clock
+from . import _glances
+from ._engine import Clock, Engine
 from .convergence import FAILED, OVER, Course, Limits
 from .errors import NotFound, RolledBack, RolloutFailed, RolloutTimeout, SwarmkitError, UpdatePaused
 from .models._glance import NodeGlance, TaskGlance
@@ -212,17 +213,17 @@ class Watch:
         return tuple(dict.fromkeys(task.error for task in recent if task.state in FAILED and task.error))
 
 
-async def until_gone(
-    service: Service, read: Callable[[], Awaitable[Sequence[TaskGlance]]], clock: Clock, *, timeout: float | None
-) -> None:
+async def until_gone(engine: Engine, service: Service, *, timeout: float | None) -> None:
     """Wait until no task of a removed service runs any more, or may yet.
 
     Raises:
         RolloutTimeout: one still does.
     """
-    began = clock.now()
-    while left := [task for task in await read() if task.service_id == service.id and task.state not in OVER]:
-        if timeout is not None and clock.now() - began >= timeout:
+    began = engine.clock.now()
+    while left := [
+        task for task in await _glances.tasks_of_removed(engine, service.id, service.name) if task.state not in OVER
+    ]:
+        if timeout is not None and engine.clock.now() - began >= timeout:
             nodes = ", ".join(sorted({task.node_id for task in left if task.node_id}))
             where = f" on {nodes}" if nodes else ""
             raise RolloutTimeout(
@@ -235,4 +236,4 @@ async def until_gone(
                     message=f"the service is removed, its tasks{where} are not gone yet",
                 )
             )
-        await clock.sleep(_INTERVAL)
+        await engine.clock.sleep(_INTERVAL)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, cast, overload
 
-from . import canonical, patch, refusals
+from . import _glances, canonical, patch, refusals
 from ._conflicts import Conflicts, R, Write, write_once
 from ._engine import Engine, reference
 from ._pinning import ImageChange, PinDigest, checked
@@ -44,7 +44,6 @@ from .models.service import (
     UpdateConfig,
 )
 from .models.task import Task, TaskTemplate
-from .nodes import Nodes
 from .patch import Applied, Diff
 from .rollouts import Sources, Watch, until_gone
 from .tasks import Tasks
@@ -61,13 +60,11 @@ class Services:
         self,
         engine: Engine,
         tasks: Tasks,
-        nodes: Nodes,
         registry_auth: RegistryAuthOption,
         pin_digest: PinDigest = "never",
     ) -> None:
         self._engine = engine
         self._tasks = tasks
-        self._nodes = nodes
         self._registry_auth: RegistryAuthOption = registry_auth
         self._pin_digest: PinDigest = checked(pin_digest)
         self._conflicts = Conflicts(engine.clock)
@@ -538,7 +535,7 @@ class Services:
             return
         found = await self.inspect(service)
         await self._engine.call("DELETE", f"/services/{found.id}")
-        await until_gone(found, lambda: self._tasks.glance_at_removed(found), self._engine.clock, timeout=timeout)
+        await until_gone(self._engine, found, timeout=timeout)
 
     def watch(
         self, *services: str, timeout: float | None = None, failures: int = 5, pending: float | None = 60.0
@@ -592,8 +589,8 @@ class Services:
         sources = Sources(
             find=lambda: self._find(asked_for),
             services=by_id,
-            tasks=self._tasks.glance,
-            nodes=self._nodes.glance,
+            tasks=partial(_glances.tasks, self._engine),
+            nodes=partial(_glances.nodes, self._engine),
             clock=self._engine.clock,
             one_deadline=self._engine.one_deadline,
         )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from ._engine import Engine, reference
 from .logs import LogStream, Since, logs_query
-from .models._glance import TaskGlance
 from .models.filters import TaskFilters, TaskListQuery
-from .models.service import Service
 from .models.task import Task
 
 
@@ -58,26 +56,6 @@ class Tasks:
         query = logs_query(follow=follow, stdout=stdout, stderr=stderr, since=since, tail=tail, timestamps=timestamps)
         path = reference(task, "task")
         return LogStream(self._engine, "tasks", path, query, until_finished=until_finished, resume=resume)
-
-    async def glance(self, services: Iterable[str], *, up_to_date: bool) -> Sequence[TaskGlance]:
-        """What a rollout is judged by: of these services, the tasks of the present spec, or all that are known.
-
-        GET /tasks, API 1.29.
-
-        Raises:
-            NotFound: one of the services does not exist.
-        """
-        return await self._glance(TaskFilters(service=[*services], up_to_date=["true"] if up_to_date else None))
-
-    async def glance_at_removed(self, service: Service) -> Sequence[TaskGlance]:
-        """The tasks of a service that is removed, and maybe of others: engines filter by present services only.
-
-        GET /tasks, API 1.24.
-        """
-        return await self._glance(TaskFilters(name=[f"{service.name}."]))
-
-    async def _glance(self, filters: TaskFilters) -> Sequence[TaskGlance]:
-        return await self._engine.call("GET", "/tasks", query=TaskListQuery(filters=filters), into=list[TaskGlance])
 
     # Last in the class: below it, `list` would mean this method in annotations.
     async def list(self, *, filters: TaskFilters | Mapping[str, Any] | None = None) -> list[Task]:
