@@ -39,7 +39,15 @@ NOT_ON_THE_FAKE: Final = {
 WITH_TRIO: Final = ("26.1", "fake 1.45")
 """The engines on which tests run on both backends; elsewhere asyncio has to do: there are only fifteen minutes."""
 WITHOUT_TRIO: Final = frozenset(
-    ("test_bodies.py", "test_changes.py", "test_logs.py", "test_rollouts.py", "test_round_trip.py", "test_versions.py")
+    (
+        "test_bodies.py",
+        "test_changes.py",
+        "test_logs.py",
+        "test_rollouts.py",
+        "test_round_trip.py",
+        "test_services.py",
+        "test_versions.py",
+    )
 )
 """Tests that do so on no real engine: they are long, or about bodies, which know no event loop."""
 
@@ -57,8 +65,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.engine)
         elif function is not None and not NOT_ON_THE_FAKE.keys().isdisjoint({item.path.name, *function.fixturenames}):
             left_out.append(item)
-        once = engine not in WITH_TRIO or (engine not in FAKES and item.path.name in WITHOUT_TRIO)
-        if engine is not None and once and parameters.get("anyio_backend") == "trio":
+        name = engine or parameters.get("own")  # the name of a shared engine, or of one that a test may end
+        once = name not in WITH_TRIO or (name not in FAKES and item.path.name in WITHOUT_TRIO)
+        if name is not None and once and parameters.get("anyio_backend") == "trio":
             left_out.append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)

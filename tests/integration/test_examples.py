@@ -7,9 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.harness.engine import Engine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+RELEASE = "28.5"  # they take a while, and each of their steps has a test on every release
+
+pytestmark = pytest.mark.parametrize(
+    "engine", [pytest.param(RELEASE, marks=pytest.mark.xdist_group(RELEASE))], indirect=True
+)
 
 
 def run(name: str, engine: Engine) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.harness.engine import Engine
+from tests.integration.conftest import FAKES
 
 RPC = "rpc error: code = {} desc = {}"
 
@@ -393,11 +394,16 @@ def test_secrets_and_configs_are_kept_and_refused_as_engines_do(engine: Engine) 
         assert ask(engine, "DELETE", f"/{kind}s/key") == (204, None)
 
 
+# On one release alone: engines look for the plugin for 15 s.
+@pytest.mark.parametrize(
+    "engine", [pytest.param("20.10", marks=pytest.mark.xdist_group("20.10")), *FAKES], indirect=True
+)
+def test_a_driver_that_there_is_not(engine: Engine) -> None:
+    refused = (404, 'plugin "bogus" not found')
+    assert ask(engine, "POST", "/networks/create", {"Name": "n", "Driver": "bogus"}) == refused
+
+
 def test_networks_are_kept_and_refused_as_engines_do(engine: Engine) -> None:
-    assert ask(engine, "POST", "/networks/create", {"Name": "n", "Driver": "bogus"}) == (
-        404,
-        'plugin "bogus" not found',
-    )
     body = {"Name": "wired", "Driver": "overlay", "CheckDuplicate": True, "Labels": {"a": "b"}, "Attachable": True}
     status, made = ask(engine, "POST", "/networks/create", body)
     assert (status, sorted(made)) == (201, ["Id", "Warning"])
