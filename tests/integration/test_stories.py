@@ -169,7 +169,7 @@ def test_a_failing_update_is_rolled_back_and_its_spec_forgotten(engine: Engine) 
 
 
 def test_a_rollback_by_hand_swaps_the_specs(engine: Engine) -> None:
-    story = Story(engine)
+    story = Story(engine, RollbackConfig=QUICK)
     story.until(UP)
     story.change(Image="busybox:1.37")
     story.until("completed")
