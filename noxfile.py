@@ -1,4 +1,4 @@
-"""Every routine of this project: `nox -s demo tests lint types bench`."""
+"""Every routine of this project: `nox -s demo tests lint types docs bench`."""
 
 from __future__ import annotations
 
@@ -86,6 +86,14 @@ def types(session: nox.Session) -> None:
     session.install(".", *group("types"))
     session.run("mypy")
     session.run("pyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The guide and the API reference, into docs/_build; a warning is an error."""
+    session.install(".", *group("docs"))
+    session.run("sphinx-build", "-qW", "--keep-going", "-b", "html", "docs", "docs/_build", *session.posargs)
+    session.log("docs/_build/index.html")
 
 
 @nox.session

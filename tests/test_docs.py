@@ -163,7 +163,7 @@ def test_every_python_block_is_known_as_one(page: Path) -> None:
 
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_answer_to_a_create_is_settled_as_the_page_says(engine: FakeEngine, lost: int) -> None:
-    names = run_page(ROOT / "docs" / "errors.md")
+    names = run_page(ROOT / "docs" / "reliability.md")
     template = swarmkit.TaskTemplate(container_spec=swarmkit.ContainerSpec("nginx:1.27"))
     spec = swarmkit.ServiceSpec(name="lost", task_template=template)
     engine.lose_answer(lost)
