@@ -66,11 +66,8 @@ MADE: Final = (
 
 
 def write_reference(_: Sphinx) -> None:
-    """Write a page for each part of the public names; all of them have their place."""
+    """Write a page for each part of the public names. That all have their place is tested."""
     homes: dict[str, str] = vars(swarmkit)["_HOMES"]
-    placed = [module for _, *modules in PAGES.values() for module in modules]
-    if sorted(placed) != sorted(homes):
-        raise LookupError(f"modules without a place in the reference, or twice there: {set(homes) ^ set(placed)}")
     shutil.rmtree(REFERENCE, ignore_errors=True)
     REFERENCE.mkdir()
     for page, (title, *modules) in PAGES.items():

@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import re
+import runpy
 import subprocess
 import sys
 import types
@@ -194,6 +195,14 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             dead.append(link)
     assert not dead
+
+
+def test_every_page_and_every_public_name_has_its_place_where_pages_are_built() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    assert {page.stem for page in PAGES[1:]} - {"index"} <= set(re.findall(r"^([\w-]+)$", index, re.MULTILINE))
+    places: dict[str, tuple[str, ...]] = runpy.run_path(str(ROOT / "docs" / "conf.py"))["PAGES"]
+    homes: dict[str, str] = vars(swarmkit)["_HOMES"]
+    assert sorted(homes) == sorted(module for _, *modules in places.values() for module in modules)
 
 
 def test_the_readme_is_short() -> None:
