@@ -7,7 +7,7 @@ Must not know: what a change is.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -124,6 +124,44 @@ class Conflicts:
         if lock is None:
             lock = self._locks[key] = anyio.Lock()
         return lock
+
+
+def index_of(version: int | ObjectVersion) -> int:
+    """The version index, however it is given."""
+    return version.index if isinstance(version, ObjectVersion) else version
+
+
+async def strictly(
+    read: Callable[[], Awaitable[V]],
+    prepare: Callable[[V], Awaitable[Write[V, R]]],
+    *,
+    version: int | ObjectVersion,
+    path: str,
+) -> R:
+    """What the write gives that `prepare` makes of the object, which is at this version or has changed since.
+
+    Raises:
+        OutOfSequence: it has; `path` is where the write would go.
+        OutcomeUnknown: an answer was lost, and what is there now does not tell whether the write took effect.
+    """
+    base = index_of(version)
+    live = await read()
+    if live.version.index == base:
+        return await write_strictly(read, await prepare(live), base=base)
+    message = f"it is at version index {live.version.index}, the change is based on {base}"
+    stale = OutOfSequence(409, None, message, "POST", path)
+    stale.sent, stale.current = base, live.version.index
+    raise stale
+
+
+async def write_strictly(read: Callable[[], Awaitable[V]], write: Write[V, R], *, base: int) -> R:
+    """What the write gives, as `write_once` does; an OutOfSequence says where the object is now, if that can be had."""
+    try:
+        return await write_once(read, write, base=base)
+    except OutOfSequence as error:
+        with suppress(SwarmkitError):  # that it has changed is known, to what is a courtesy
+            error.current = (await read()).version.index
+        raise
 
 
 @asynccontextmanager

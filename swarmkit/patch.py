@@ -1,12 +1,13 @@
-"""Merges a partial spec into a whole one, and says where two specs differ.
+"""Merges a partial spec into a whole one, has a function change one, and says where two specs differ.
 
 Pure. Works on any wire model; knows no one of them.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
@@ -59,6 +60,24 @@ def clear(model: WireModel, name: str) -> None:
     else:
         (model.__pydantic_extra__ or {}).pop(name, None)
     model.model_fields_set.discard(name)
+
+
+def changed(live: M, change: Callable[[M], M | None]) -> M:
+    """What the user's function makes of a copy.
+
+    Raises:
+        TypeError: it returned something else than such a spec, or None.
+    """
+    spec = live.model_copy(deep=True)
+    returned: object = cast("object", change(spec))  # whatever it says it returns
+    if returned is None:
+        return spec
+    if isinstance(returned, type(live)):
+        return returned.model_copy(deep=True)
+    if inspect.iscoroutine(returned):
+        returned.close()  # it will not be awaited, and would warn about that
+    wanted = type(live).__name__
+    raise TypeError(f"the change must return a {wanted} or None, not {type(returned).__name__}; it is not awaited")
 
 
 class Change(NamedTuple):

@@ -5,20 +5,19 @@ Owns: what a change to a service is made of. Must not know: HTTP, or how an imag
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, Literal, cast, overload
+from typing import Any, Final, Literal, overload
 
 from . import _glances, canonical, patch, refusals
-from ._conflicts import Conflicts, R, Write, write_once
+from ._conflicts import Conflicts, R, Write, index_of, strictly, write_strictly
 from ._engine import Engine, reference
 from ._pinning import ImageChange, PinDigest, checked
 from .auth import ChangeAuthOption, Lookup, RegistryAuth, RegistryAuthOption
 from .convergence import Limits
-from .errors import InvalidReference, InvalidSpec, NameConflict, NotFound, OutOfSequence, Problem, SwarmkitError
+from .errors import InvalidReference, InvalidSpec, NameConflict, NotFound, Problem
 from .logs import LogStream, Since, logs_query
 from .models._wire import UNSET, Unset
 from .models.common import ObjectVersion
@@ -356,11 +355,12 @@ class Services:
         """
         service_id, spec = _id(service), spec.model_copy(deep=True)
         await self._refuse(spec, replaced=service)
-        base = _index(version)
+        base = index_of(version)
         with self._engine.one_deadline():
             live = (await self.inspect(service)).spec if spec.image else spec
             credentials = await self._image_change(registry_auth, pin_digest).prepare(spec, live)
-            return await self._strictly(service, self._write(service_id, spec, base, credentials, live), base)
+            write = self._write(service_id, spec, base, credentials, live)
+            return await write_strictly(lambda: self.inspect(service), write, base=base)
 
     async def scale(self, service: str, replicas: int) -> ServiceUpdated:
         """Set the number of replicas; of a replicated job, of total completions.
@@ -509,7 +509,7 @@ class Services:
             NotFound: there is no such service.
         """
         live = await self.inspect(service)
-        spec = _changed(live.spec, change)
+        spec = patch.changed(live.spec, change)
         await self._refuse(spec, live.spec)
         await self._engine.check("POST", f"/services/{live.id}/update", spec)
         changes = patch.diff(live.spec, spec)
@@ -620,21 +620,16 @@ class Services:
         """Read, change, refuse, post; again on a conflict, unless the change is based on a certain version."""
 
         async def prepare(live: Service) -> Write[Service, ServiceUpdated]:
-            spec = _changed(live.spec, change)
+            spec = patch.changed(live.spec, change)
             await self._refuse(spec, live.spec)
             credentials = await image.prepare(spec, live.spec)
             return self._write(live.id, spec, live.version.index, credentials, live.spec)
 
         if version is None:
             return await self._until_it_lands(service, prepare)
-        base = _index(version)
-        live = await self.inspect(service)
-        if live.version.index == base:
-            return await self._strictly(service, await prepare(live), base)
-        message = f"the service is at version index {live.version.index}, the change is based on {base}"
-        stale = OutOfSequence(409, None, message, "POST", f"/services/{service}/update")
-        stale.sent, stale.current = base, live.version.index
-        raise stale
+        path = f"/services/{_id(service)}/update"
+        with self._engine.one_deadline():
+            return await strictly(lambda: self.inspect(service), prepare, version=version, path=path)
 
     async def _apply_to(self, service_id: str, wanted: ServiceSpec, image: ImageChange, *, pins: bool) -> Applied:
         """Make an existing service what the spec says, unless it is that."""
@@ -682,15 +677,6 @@ class Services:
     async def _until_it_lands(self, service: str, prepare: Callable[[Service], Awaitable[Write[Service, R]]]) -> R:
         with self._engine.one_deadline():
             return await self._conflicts.settle(lambda: self.inspect(service), prepare, timeout=self._engine.timeout)
-
-    async def _strictly(self, service: str, write: Write[Service, ServiceUpdated], base: int) -> ServiceUpdated:
-        with self._engine.one_deadline():
-            try:
-                return await write_once(lambda: self.inspect(service), write, base=base)
-            except OutOfSequence as error:
-                with suppress(SwarmkitError):  # that it has changed is known, to what is a courtesy
-                    error.current = (await self.inspect(service)).version.index
-                raise
 
     def _write(
         self, service_id: str, spec: ServiceSpec, base: int, credentials: Lookup, live: ServiceSpec
@@ -763,23 +749,6 @@ class Services:
 
 def _id(service: str) -> str:
     return reference(service, "service")
-
-
-def _index(version: int | ObjectVersion) -> int:
-    return version.index if isinstance(version, ObjectVersion) else version
-
-
-def _changed(live: ServiceSpec, change: Callable[[ServiceSpec], ServiceSpec | None]) -> ServiceSpec:
-    """What the user's function makes of a copy."""
-    spec = live.model_copy(deep=True)
-    returned: object = cast("object", change(spec))  # whatever it says it returns
-    if returned is None:
-        return spec
-    if isinstance(returned, ServiceSpec):
-        return returned.model_copy(deep=True)
-    if inspect.iscoroutine(returned):
-        returned.close()  # it will not be awaited, and would warn about that
-    raise TypeError(f"the change must return a ServiceSpec or None, not {type(returned).__name__}; it is not awaited")
 
 
 def _landed(now: Service, goal: ServiceSpec | None, warnings: Sequence[str] = ()) -> ServiceUpdated | None:
