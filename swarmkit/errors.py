@@ -13,7 +13,9 @@
     ├ ProtocolError              what answered does not speak the Engine API
     ├ OutcomeUnknown             a change was sent and its answer lost
     ├ EngineError                the engine says no
-    │   ├ BadRequest  Forbidden  NotFound  NameConflict  OutOfSequence  InUse  PortInUse
+    │   ├ BadRequest
+    │   │   └ FailedPrecondition
+    │   ├ Forbidden  NotFound  NameConflict  OutOfSequence  InUse  PortInUse
     │   └ Unimplemented  NotAManager  SwarmLocked  NoQuorum  AlreadyInSwarm
     ├ RolloutFailed              a rollout did not arrive
     │   └ UpdatePaused  RolledBack  TasksFailing  RolloutTimeout  Superseded  ServiceRemoved
@@ -169,6 +171,10 @@ class BadRequest(EngineError):
     """The engine cannot make sense of the request."""
 
 
+class FailedPrecondition(BadRequest):
+    """It makes sense, but not as things are: a node that is up cannot be removed, nor the last manager demoted."""
+
+
 class Forbidden(EngineError):
     """The engine does not allow it."""
 
@@ -198,7 +204,7 @@ class InUse(EngineError):
     name: str = ""
     """Its name, or its id where the engine says that."""
     by: tuple[str, ...] = ()
-    """The services that use it."""
+    """What uses it: the names of services; of a network the id of a service, or of a task."""
 
 
 class PortInUse(EngineError):
@@ -301,10 +307,11 @@ def engine_error(status: int, body: bytes, method: str, path: str, *, reason: st
         if found := pattern.match(message):
             kind = meaning
             break
-    error = (kind or _BY_STATUS.get(status, EngineError))(status, code, message, method, path)
+    kind = kind or _BY_CODE_AT_LAST.get(code or "") or _BY_STATUS.get(status, EngineError)
+    error = kind(status, code, message, method, path)
     if isinstance(error, InUse) and found is not None:
-        error.kind, error.name, users = found.groups()
-        error.by = tuple(re.split(r",\s*", users))
+        error.kind, error.name = found["kind"], found["name"]
+        error.by = tuple(re.split(r",\s*", found["by"]))
     elif isinstance(error, NotAManager):
         error.state = (
             "worker" if "Worker nodes" in message else "pending" if "being prepared" in message else "inactive"
@@ -335,17 +342,21 @@ _BY_MESSAGE: Final[tuple[tuple[re.Pattern[str], type[EngineError]], ...]] = tupl
     (re.compile(pattern, re.DOTALL), kind)
     for pattern, kind in (
         (r"update out of sequence\Z", OutOfSequence),
+        (r"name conflicts with an existing object\Z", NameConflict),
         (r"The swarm does not have a leader", NoQuorum),
         (r"raft: failed to process the request: node lost leader status\Z", NoQuorum),
         (r"context deadline exceeded\Z", NoQuorum),
         (r"Swarm is encrypted and needs to be unlocked", SwarmLocked),
         (r"This node is already part of a swarm", AlreadyInSwarm),
         (r"This node is not (?:a swarm manager|part of a swarm)", NotAManager),
-        (r"(secret|config) '([^']*)' is in use by the following services?: (.+)\Z", InUse),
-        (r"(network) (\S+) is in use by (?:service|task) (\S+)\Z", InUse),
+        (r"(?P<kind>secret|config) '(?P<name>[^']*)' is in use by the following services?: (?P<by>.+)\Z", InUse),
+        (r"(?P<kind>network) (?P<name>\S+) is in use by (?:service|task) (?P<by>\S+)\Z", InUse),
+        (r"(?P<name>ingress) (?P<kind>network) cannot be removed because service (?P<by>\S+) depends on it\Z", InUse),
         (r"port '\d+' is already in use by service ", PortInUse),
     )
 )
+_BY_CODE_AT_LAST: Final[dict[str, type[EngineError]]] = {"FailedPrecondition": FailedPrecondition}
+"""Codes that say less than the words."""
 _BY_STATUS: Final[dict[int, type[EngineError]]] = {
     400: BadRequest,
     403: Forbidden,

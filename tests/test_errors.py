@@ -19,6 +19,7 @@ from swarmkit.errors import (
     EngineError,
     EngineTimeout,
     EngineUnreachable,
+    FailedPrecondition,
     Forbidden,
     HostError,
     InUse,
@@ -84,7 +85,7 @@ ANSWERS: list[tuple[int, str, type[SwarmkitError]]] = [
     (501, rpc("Unimplemented", "renaming services is not supported"), Unimplemented),
     (501, rpc("Unimplemented", "service mode change is not allowed"), Unimplemented),
     (400, "mismatched Runtime and *Spec fields", BadRequest),
-    (400, rpc("FailedPrecondition", "service abc does not have a previous spec"), BadRequest),
+    (400, rpc("FailedPrecondition", "service abc does not have a previous spec"), FailedPrecondition),
     (500, "unrecognized rollback option bogus", EngineError),
     (500, "unsupported registryAuthFrom value", EngineError),
     (400, "invalid registryAuthFrom 'bogus'", BadRequest),
@@ -186,7 +187,7 @@ ANSWERS: list[tuple[int, str, type[SwarmkitError]]] = [
         AlreadyInSwarm,
     ),
     (503, "This node is not part of a swarm", NotAManager),
-    (400, rpc("FailedPrecondition", "attempting to demote the last manager of the swarm"), BadRequest),
+    (400, rpc("FailedPrecondition", "attempting to demote the last manager of the swarm"), FailedPrecondition),
     (
         400,
         rpc(
@@ -194,8 +195,11 @@ ANSWERS: list[tuple[int, str, type[SwarmkitError]]] = [
             "node abc is a cluster manager and is a member of the raft cluster. It must be demoted to worker before"
             " removal",
         ),
-        BadRequest,
+        FailedPrecondition,
     ),
+    (400, rpc("FailedPrecondition", "node abc is not down and can't be removed"), FailedPrecondition),
+    (400, rpc("FailedPrecondition", "ingress network cannot be removed because service abc depends on it"), InUse),
+    (500, rpc("Unknown", "name conflicts with an existing object"), NameConflict),
     (
         400,
         "client version 9.99 is too new. Maximum supported API version is 1.41",
@@ -285,6 +289,12 @@ def test_what_users_wrote_is_not_mistaken_for_the_engine_s_words(
         ),
         (rpc("FailedPrecondition", "network n1 is in use by service s1"), "network", "n1", ("s1",)),
         (rpc("FailedPrecondition", "network n1 is in use by task t1"), "network", "n1", ("t1",)),
+        (
+            rpc("FailedPrecondition", "ingress network cannot be removed because service s1 depends on it"),
+            "network",
+            "ingress",
+            ("s1",),
+        ),
     ],
 )
 def test_what_is_in_use_says_by_whom(message: str, kind: str, name: str, by: tuple[str, ...]) -> None:
@@ -407,6 +417,7 @@ EVERY: list[SwarmkitError] = [
     OutcomeUnknown("POST", "/services/create", "reset"),
     EngineError(500, None, "x", *REFUSED),
     BadRequest(400, "InvalidArgument", "x", *REFUSED),
+    FailedPrecondition(400, "FailedPrecondition", "x", *REFUSED),
     Forbidden(403, "PermissionDenied", "x", *REFUSED),
     NotFound(404, "NotFound", "x", *REFUSED),
     NameConflict(409, "AlreadyExists", "x", *REFUSED),
