@@ -1,4 +1,4 @@
-"""What engines accept and then do otherwise: service specs that are refused before they are sent.
+"""What engines accept and then do otherwise: services, nodes and networks that are refused before they are sent.
 
 Pure. Says every problem of a spec with its path. What an engine refuses itself is left to the engine.
 """
@@ -19,6 +19,8 @@ from .models.config import ConfigReferenceFile
 from .models.container import ContainerSpec, Healthcheck, Privileges
 from .models.endpoint import EndpointSpec
 from .models.mount import BindOptions, Mount
+from .models.network import IPAM, NetworkCreateRequest
+from .models.node import NodeSpec
 from .models.secret import SecretReferenceFile
 from .models.service import ServiceSpec
 from .models.task import Limits, Placement, Reservations, Resources, TaskTemplate
@@ -52,7 +54,7 @@ def _touches(changed: str, path: str) -> bool:
     return longer == shorter or (longer.startswith(shorter) and longer[len(shorter)] in ".[")
 
 
-def unheard(spec: ServiceSpec, live: ServiceSpec | None = None) -> list[Problem]:
+def unheard(spec: WireModel, live: WireModel | None = None) -> list[Problem]:
     """The unknown keys of a spec that the live one does not have just so, for an engine that knows no more than we."""
     known = {extra.path: extra.value for extra in extras(live)} if live is not None else {}
     reason = f"no engine up to API {NEWEST} has such a key: it would be dropped"
@@ -63,12 +65,24 @@ def unheard(spec: ServiceSpec, live: ServiceSpec | None = None) -> list[Problem]
     ]
 
 
+def problems_of_node(spec: NodeSpec, live: NodeSpec, *, knows_no_more: bool) -> list[Problem]:
+    """All that is wrong with the changed spec of a node, for an engine that may know more keys than we."""
+    return _misfits(spec) or _slips(spec) + (unheard(spec, live) if knows_no_more else [])
+
+
+def problems_of_network(network: NetworkCreateRequest, *, knows_no_more: bool) -> list[Problem]:
+    """All that is wrong with a network that is to be made, for an engine that may know more keys than we."""
+    if found := _misfits(network):
+        return found
+    return [*_network(network), *_slips(network), *(unheard(network) if knows_no_more else ())]
+
+
 def problems_of_part(spec: ServiceSpec) -> list[Problem]:
     """What is wrong with a partial spec, whatever it is put into."""
     return _misfits(spec) or list(_with_defaults(spec))
 
 
-def _misfits(spec: ServiceSpec) -> list[Problem]:
+def _misfits(spec: WireModel) -> list[Problem]:
     """The values of another type than their field's: lists and `model_copy(update=...)` take them unchecked."""
     found = dict(_strangers(spec))
     try:
@@ -111,7 +125,7 @@ def _indexes(location: Sequence[int | str]) -> str:
 
 def _spec(spec: ServiceSpec) -> Iterator[Problem]:
     yield from _with_defaults(spec)
-    yield from (Problem(extra.path, slip) for extra in extras(spec) if (slip := _slip(extra)))
+    yield from _slips(spec)
     yield from _name(spec.name)
     if spec.networks:
         yield Problem("Networks", "newer engines drop it: networks belong into TaskTemplate.Networks")
@@ -132,6 +146,10 @@ def _with_defaults(model: WireModel, prefix: str = "") -> Iterator[Problem]:
         return
     for path, part in parts(model, prefix):
         yield from _with_defaults(part, f"{path}.")
+
+
+def _slips(spec: WireModel) -> list[Problem]:
+    return [Problem(extra.path, slip) for extra in extras(spec) if (slip := _slip(extra))]
 
 
 def _slip(extra: Extra) -> str:
@@ -315,6 +333,29 @@ def _endpoint(endpoint: EndpointSpec) -> Iterator[Problem]:
         number = port.published_port
         published.append((port.protocol or "tcp", number) if number else None)
     yield from _repeated(published, "EndpointSpec.Ports[{}].PublishedPort")
+
+
+def _network(network: NetworkCreateRequest) -> Iterator[Problem]:
+    if network.scope not in (None, "", "local", "swarm"):
+        yield Problem("Scope", "must be local or swarm: engines take any other, and make of it what the driver does")
+    if network.config_only and network.driver:
+        yield Problem("Driver", "of settings for other networks is dropped: each of these has its own")
+    if network.config_from is not None and not network.config_from.network:
+        yield Problem("ConfigFrom.Network", "is missing: engines would take the network's own settings")
+    if network.config_from is not None and network.driver == "overlay":
+        yield Problem("ConfigFrom", "has no effect on an overlay: the manager gives it its subnet and options")
+    subnets = [config.subnet for config in (network.ipam or IPAM()).config or ()]
+    yield from _repeated(subnets, "IPAM.Config[{}].Subnet")
+    if any(":" in (subnet or "") for subnet in subnets):
+        if not network.enable_ipv6:
+            yield Problem("EnableIPv6", "must be set for an IPv6 subnet: engines would give nobody an address of it")
+    elif network.enable_ipv6 and network.driver == "overlay":
+        yield Problem("EnableIPv6", "needs an IPv6 subnet: managers have none to give to an overlay")
+    if network.driver == "overlay" or network.scope == "swarm":
+        for index, config in enumerate((network.ipam or IPAM()).config or ()):
+            if config.auxiliary_addresses:
+                path = f"IPAM.Config[{index}].AuxiliaryAddresses"
+                yield Problem(path, "works for networks of one engine; managers drop it for those of the swarm")
 
 
 def _one_of(

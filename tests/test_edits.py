@@ -147,7 +147,7 @@ CASES: Final[list[Case]] = [
 ]  # fmt: skip
 
 each = pytest.mark.parametrize("case", CASES, ids=[case.flag for case in CASES])
-METHODS: Final = sorted(name for name in vars(Edits) if name[0] != "_")
+METHODS: Final = sorted(name for name in dir(Edits) if name[0] != "_")
 
 
 def test_every_method_is_tried() -> None:

@@ -1,6 +1,6 @@
-"""Small changes to a service spec: one item more or less in its lists and mappings.
+"""Small changes to a spec: one item more or less in its lists and mappings.
 
-Owns: what those flags of `docker service update` that add, rm or drop do to a spec. Pure.
+Owns: what those flags of `docker service update`, and `docker node update`, that add, rm or drop do to a spec. Pure.
 Must not know: where specs come from and go to.
 """
 
@@ -139,7 +139,19 @@ _DROPPED: Final = _Place(f"{_CONTAINER}.capability_drop", _capability)
 _ID: Final = re.compile("[0-9a-z]{25}")
 
 
-class Edits:
+class LabelEdits:
+    """Labels more or less, with the others as they are."""
+
+    def add_label(self, *labels: Mapping[str, str], **more: str) -> None:
+        """Set labels: `--label-add`."""
+        _LABELS.merge(self, [*labels, more])
+
+    def remove_label(self, *names: str) -> None:
+        """Take labels away: `--label-rm`."""
+        _LABELS.omit(self, names)
+
+
+class Edits(LabelEdits):
     """One line for each flag of `docker service update` that adds or removes something.
 
     What has a name and a value is given as mappings, or keywords; all else one after the other. What is added takes
@@ -148,14 +160,6 @@ class Edits:
     """
 
     # --- the service -------------------------------------------------------------------------------------------------
-
-    def add_label(self, *labels: Mapping[str, str], **more: str) -> None:
-        """Set labels of the service: `--label-add`."""
-        _LABELS.merge(self, [*labels, more])
-
-    def remove_label(self, *names: str) -> None:
-        """Take labels from the service: `--label-rm`."""
-        _LABELS.omit(self, names)
 
     def add_port(self, *ports: PortConfig | str | int) -> None:
         """Publish ports: `--publish-add`. A text is read by `PortConfig.parse`; a number is the port in the container.

@@ -104,7 +104,7 @@ class NodeFilters(Filters):
     role: Values = None
     """`manager` or `worker`."""
     membership: Values = None
-    """`accepted` or `pending`."""
+    """`accepted` or `pending`; to engines, each node that was ever updated is pending."""
 
 
 class SecretFilters(Filters):
@@ -135,9 +135,9 @@ class NetworkFilters(Filters):
     """Filters of `networks.list`."""
 
     id: Values = None
-    """Id, or a part of one."""
+    """Id, or a part of one; of a network of the swarm engines before 29.0 want the beginning."""
     name: Values = None
-    """Name, or a part of one."""
+    """Name, or a part of one; of a network of the swarm engines before 29.0 want all of it."""
     label: Values = None
     """`key` or `key=value` of a label."""
     driver: Values = None

@@ -2,15 +2,16 @@
 
 from typing import Literal
 
+from ._edits import LabelEdits
 from ._wire import Base64, Bool, Int, WireModel
 from .common import GenericResource, Platform, SwarmObject
 
 
-class NodeSpec(WireModel):
+class NodeSpec(WireModel, LabelEdits):
     """What a user says about a node."""
 
     name: str | None = None
-    """Name of the node, if it was given one."""
+    """A name to show. Engines find nodes by their host names, and not by this."""
     labels: dict[str, str] | None = None
     """Labels, for placement."""
     role: Literal["worker", "manager"] | str | None = None

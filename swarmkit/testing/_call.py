@@ -152,11 +152,12 @@ def _parse_filters(text: str) -> dict[str, list[str]] | None:
     return {key: values for key, values in filters.items() if values}
 
 
-def find(known: Mapping[str, E], name: str, kind: str, name_of: Callable[[E], str]) -> E:
-    """The object with this id, name, or beginning of an id."""
+def find(known: Mapping[str, E], name: str, kind: str, name_of: Callable[[E], str], *, folded: bool = True) -> E:
+    """The object with this id, name, or beginning of an id; in any case where names are `folded`."""
     if name in known:
         return known[name]
-    found = [one for one in known.values() if name_of(one).lower() == name.lower()]
+    fold: Callable[[str], str] = str.lower if folded else str
+    found = [one for one in known.values() if fold(name_of(one)) == fold(name)]
     found = found or [one for one in known.values() if one.id.startswith(name)]
     if not found:
         raise Refusal(404, f"{kind} {name} not found")

@@ -34,10 +34,8 @@ class Nodes:
                 raise nowhere()
 
     def find(self, name: str) -> Node:
-        """The node with this id, name, or beginning of an id."""
-        if name == "self":
-            name = self.leader.id
-        return find(self._store.nodes, name, "node", lambda node: node.name or node.hostname)
+        """The node with this id, host name, or beginning of an id."""
+        return find(self._store.nodes, name, "node", lambda node: node.hostname, folded=False)
 
     def _list(self, call: Call) -> Response:
         filters = call.filters("name", "id", "label", "node.label", "role", "membership")
@@ -51,11 +49,11 @@ class Nodes:
             node
             for node in self._store.nodes.values()
             if has_prefix(node.id, filters.get("id"))
-            and (not (names := filters.get("name")) or any((node.name or node.hostname).startswith(n) for n in names))
+            and has_prefix(node.hostname, filters.get("name"))
             and has_labels(node.labels, filters.get("node.label"))
             and has_labels(part(node.description["Engine"], "Labels"), filters.get("label"))
             and node.spec["Role"] in [role.lower() for role in filters.get("role", [node.spec["Role"]])]
-            and "accepted" in [text.lower() for text in filters.get("membership", ["accepted"])]
+            and node.membership in [text.lower() for text in filters.get("membership", [node.membership])]
         ]
         return answer(200, [node.wire() for node in found])
 
@@ -82,7 +80,7 @@ class Nodes:
         for key, name in (("Availability", "availability"), ("Role", "role")):
             if spec[key] != node.spec[key]:
                 attributes |= {f"{name}.new": spec[key], f"{name}.old": node.spec[key]}
-        node.spec = spec
+        node.spec, node.membership = spec, "pending"  # engines leave it out of what they tell the manager
         self._store.touch(node)
         self._store.emit("node", "update", node.id, attributes)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
+from ipaddress import ip_network
 from typing import Any, Final, cast
 
 from ..versions import ApiVersion
@@ -268,6 +269,7 @@ class Node(Entity):
     reachable: bool = True
     """Whether it is alive; the managers find out later."""
     images: set[str] = field(default_factory=set[str])
+    membership: str = "accepted"
 
     @property
     def is_invalid(self) -> bool:
@@ -306,10 +308,10 @@ class Network(Entity):
         """The next address that is free; empty where the manager gives none."""
         if not self.ipam:
             return ""
-        base, _, bits = self.ipam[0]["Subnet"].partition("/")
-        address = int.from_bytes(bytes(map(int, base.split("."))), "big") + self.next_address
+        subnet = ip_network(self.ipam[0]["Subnet"], strict=False)
+        address = subnet.network_address + self.next_address
         self.next_address += 1
-        return ".".join(map(str, address.to_bytes(4, "big"))) + f"/{bits}"
+        return f"{address}/{subnet.prefixlen}"
 
     def wire(self, *, ipv4: bool) -> Json:
         """The network as an engine shows it."""
@@ -323,7 +325,7 @@ class Network(Entity):
             "Driver": self.driver,
             **({"EnableIPv4": spec.get("EnableIPv4", True)} if ipv4 else {}),
             "EnableIPv6": bool(spec.get("EnableIPv6")),
-            "IPAM": {"Driver": "default", "Options": None, "Config": self.ipam},
+            "IPAM": {"Driver": "default", "Options": part(spec, "IPAM").get("Options"), "Config": self.ipam},
             "Internal": bool(spec.get("Internal")),
             "Attachable": bool(spec.get("Attachable")),
             "Ingress": bool(spec.get("Ingress")),
