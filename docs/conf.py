@@ -46,7 +46,7 @@ PAGES: Final = {
     "swarm": ("The swarm", "models.swarm"),
     "secrets": ("Secrets", "models.secret"),
     "configs": ("Configs", "models.config"),
-    "networks": ("Networks", "models.network"),
+    "networks": ("Networks", "networks", "models.network"),
     "system": ("The engine", "system", "models.system"),
     "streams": ("Logs and events", "logs", "events", "models.event"),
     "registries": ("Images and registries", "auth", "images"),

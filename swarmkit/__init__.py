@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         EngineError,
         EngineTimeout,
         EngineUnreachable,
+        FailedPrecondition,
         Forbidden,
         HostError,
         InUse,
@@ -204,6 +205,7 @@ if TYPE_CHECKING:
         TaskTemplate,
         VolumeAttachment,
     )
+    from .networks import Networks
     from .nodes import Nodes
     from .patch import Applied, Change, Diff
     from .rollouts import Watch
@@ -218,13 +220,13 @@ _HOMES = {
     "client": "SwarmClient",
     "errors": (
         "AlreadyInSwarm BadRequest ClientClosed CredentialsError EngineError EngineTimeout EngineUnreachable "
-        "Forbidden HostError InUse InvalidReference InvalidSpec LogStreamError NameConflict NoQuorum NotAManager "
-        "NotFound OutOfSequence OutcomeUnknown PortInUse Problem ProtocolError RolledBack RolloutFailed "
-        "RolloutTimeout ServiceRemoved StreamError StreamTruncated Superseded SwarmLocked SwarmkitError "
-        "TasksFailing Unimplemented UnsupportedApiVersion UnsupportedFeature UpdatePaused"
+        "FailedPrecondition Forbidden HostError InUse InvalidReference InvalidSpec LogStreamError NameConflict "
+        "NoQuorum NotAManager NotFound OutOfSequence OutcomeUnknown PortInUse Problem ProtocolError RolledBack "
+        "RolloutFailed RolloutTimeout ServiceRemoved StreamError StreamTruncated Superseded SwarmLocked "
+        "SwarmkitError TasksFailing Unimplemented UnsupportedApiVersion UnsupportedFeature UpdatePaused"
     ),
-    "images": "ImageReference",
     "events": "EventStream EventsLost Resync",
+    "images": "ImageReference",
     "logs": "LogLine LogStream",
     "models._wire": "UNSET Unset WireModel cpus parse_bytes",
     "models.common": "DiscreteGenericResource Driver GenericResource NamedGenericResource ObjectVersion Platform",
@@ -264,6 +266,7 @@ _HOMES = {
         "ContainerStatus Limits NetworkAttachmentSpec Placement PlacementPreference PluginPrivilege PluginSpec "
         "PortStatus Reservations Resources RestartPolicy SpreadOver Task TaskStatus TaskTemplate VolumeAttachment"
     ),
+    "networks": "Networks",
     "nodes": "Nodes",
     "patch": "Applied Change Diff",
     "rollouts": "Watch",
@@ -325,6 +328,7 @@ __all__ = [
     "EventStream",
     "EventsLost",
     "ExternalCA",
+    "FailedPrecondition",
     "Forbidden",
     "GenericResource",
     "Global",
@@ -362,6 +366,7 @@ __all__ = [
     "NetworkService",
     "NetworkStatus",
     "NetworkTask",
+    "Networks",
     "NetworksPruned",
     "NoQuorum",
     "Node",

@@ -106,10 +106,7 @@ class ImageChange:
         return self._found[image, before]
 
     async def _ask(self, image: str, pin: PinDigest, credentials: auth.Lookup) -> DistributionInspect:
-        """What the registry of an image says about it.
-
-        GET /distribution/{name}/json, API 1.30.
-        """
+        """What the registry of an image says about it, asked once."""
         name = ImageReference.parse(image).with_tag().familiar
         limit = self._engine.timeout
         if pin == "try":
@@ -117,18 +114,25 @@ class ImageChange:
         if name not in self._answers:
             try:
                 with self._engine.one_deadline(limit):
-                    self._answers[name] = await self._engine.call(
-                        "GET",
-                        f"/distribution/{name}/json",
-                        headers=credentials.headers,
-                        since=_SINCE,
-                        into=DistributionInspect,
-                    )
+                    self._answers[name] = await distribution(self._engine, image, credentials)
             except SwarmkitError as error:
                 self._answers[name] = error
         if isinstance(answer := self._answers[name], SwarmkitError):
             raise answer
         return answer
+
+
+async def distribution(engine: Engine, image: str, credentials: auth.Lookup) -> DistributionInspect:
+    """What the registry of an image says about it.
+
+    GET /distribution/{name}/json, API 1.30.
+
+    Raises:
+        InvalidReference: it is no image reference.
+    """
+    name = ImageReference.parse(image).with_tag().familiar
+    path = f"/distribution/{name}/json"
+    return await engine.call("GET", path, headers=credentials.headers, since=_SINCE, into=DistributionInspect)
 
 
 def checked(pin_digest: PinDigest) -> PinDigest:

@@ -15,6 +15,7 @@ from ._pinning import PinDigest
 from ._tls import TLSConfig
 from .auth import RegistryAuthOption
 from .errors import UnsupportedApiVersion
+from .networks import Networks
 from .nodes import Nodes
 from .services import Services
 from .system import System
@@ -54,6 +55,7 @@ class SwarmClient:
     services: Services
     tasks: Tasks
     nodes: Nodes
+    networks: Networks
     system: System
 
     def __init__(
@@ -79,7 +81,8 @@ class SwarmClient:
         )
         self.tasks = Tasks(self._engine)
         self.nodes = Nodes(self._engine)
-        self.system = System(self._engine)
+        self.networks = Networks(self._engine)
+        self.system = System(self._engine, registry_auth)
         self.services = Services(self._engine, self.tasks, registry_auth, pin_digest)
 
     async def __aenter__(self) -> Self:

@@ -6,18 +6,24 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from . import auth
 from ._engine import Engine
+from ._pinning import distribution
+from .auth import RegistryAuthOption
+from .errors import SwarmkitError
 from .events import EventStream
 from .logs import Since, since_parameter
+from .models._wire import UNSET, Unset
 from .models.filters import EventFilters
-from .models.system import Ping, SystemInfo, SystemVersion
+from .models.system import DistributionInspect, Ping, SystemInfo, SystemVersion
 
 
 class System:
     """The engine itself."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, registry_auth: RegistryAuthOption) -> None:
         self._engine = engine
+        self._registry_auth: RegistryAuthOption = registry_auth
 
     async def ping(self) -> Ping:
         """What the engine says to a ping: its newest API version, its release, its part in a swarm.
@@ -39,6 +45,32 @@ class System:
         GET /info, API 1.24. Engines take some time for it.
         """
         return await self._engine.call("GET", "/info", into=SystemInfo)
+
+    async def distribution(
+        self, image: str, *, registry_auth: RegistryAuthOption | Unset = UNSET
+    ) -> DistributionInspect:
+        """The digest of an image in its registry, and the platforms it runs on; the engine asks, and pulls nothing.
+
+        Registry credentials are looked up as the client was told to, or as `registry_auth` says; None sends none.
+        Where they cannot be had the image is asked for without, since it may be public; with `registry_auth="config"`
+        that is an error.
+
+        GET /distribution/{name}/json, API 1.30.
+
+        Raises:
+            EngineError: the registry does not have it, does not give it away, or cannot be reached.
+            InvalidReference: not an image reference.
+            CredentialsError: Docker's config file cannot be read, or the credentials asked for cannot be had.
+        """
+        option = self._registry_auth if isinstance(registry_auth, Unset) else registry_auth
+        with self._engine.one_deadline():
+            credentials = await auth.lookup(option, image, asked=registry_auth == "config")
+            try:
+                return await distribution(self._engine, image, credentials)
+            except SwarmkitError as error:
+                for warning in credentials.warnings:
+                    error.add_note(warning)
+                raise
 
     def events(
         self,

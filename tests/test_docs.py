@@ -27,6 +27,7 @@ from swarmkit._engine import Engine, RealClock
 from swarmkit.models._wire import WireModel
 from swarmkit.testing import FakeEngine, Request
 from swarmkit.versions import ANYTHING, Since
+from tests import operations
 from tests.paths import QUERIES, REQUESTS, marks_below
 from tests.test_edits import CASES, METHODS, without_nothing, written
 
@@ -447,6 +448,26 @@ def test_the_table_of_versions_says_what_the_models_say() -> None:
     right = gate_table()
     assert found is not None
     assert found[1].strip() == right, f"docs/versions.md should hold, between its marks:\n\n{right}\n"
+
+
+# --- the operations --------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_operations_says_what_the_docstrings_say() -> None:
+    assert operations.page() == operations.PAGE.read_text(), "write it anew with python -m tests.operations"
+
+
+def test_the_page_of_operations_has_every_noun_and_what_they_can() -> None:
+    page = operations.PAGE.read_text()
+    client = swarmkit.SwarmClient("unix:///nowhere.sock")
+    called = {f"{noun}.{name}" for noun, value in vars(client).items() if not noun.startswith("_")
+              for name in dir(value) if not name.startswith("_")}  # fmt: skip
+    assert called == set(re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE))
+
+
+def test_an_operation_without_its_endpoint_is_found_out() -> None:
+    with pytest.raises(ValueError, match="no paragraph that begins with its endpoint"):
+        operations.described(swarmkit.SwarmClient.aclose)
 
 
 # --- the public names ------------------------------------------------------------------------------------------------

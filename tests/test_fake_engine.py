@@ -991,6 +991,8 @@ def test_lists_are_filtered_as_engines_do(engine: FakeEngine) -> None:
     assert count("/nodes", role=["worker"]) == count("/nodes", name=["w1"]) == count("/nodes", id=[worker.id]) == 1
     assert count("/nodes", node_label=["zone=a"]) == count("/nodes", label=["gpu"]) == 1
     assert (count("/nodes", membership=["pending"]), count("/nodes", membership=["accepted"])) == (0, 2)
+    engine.nodes[0].label(disk="ssd")  # as engines have it, any change makes a node pending
+    assert (count("/nodes", membership=["pending"]), count("/nodes", membership=["accepted"])) == (1, 1)
     assert (count("/secrets", name=["o"]), count("/secrets", names=["o"]), count("/secrets", names=["one"])) == (
         1,
         0,
@@ -998,10 +1000,11 @@ def test_lists_are_filtered_as_engines_do(engine: FakeEngine) -> None:
     )
     assert count("/secrets", label=["n=two"]) == 1
     assert (count("/networks", driver=["overlay"]), count("/networks", type=["builtin"])) == (3, 3)
-    assert (count("/networks", scope=["local"]), count("/networks", name=["wo"]), count("/networks")) == (4, 1, 7)
+    assert (count("/networks", scope=["local"]), count("/networks", name=["oc"]), count("/networks")) == (4, 1, 7)
+    assert (count("/networks", name=["tw"]), count("/networks", name=["two"])) == (0, 1)
     assert ask(engine, "DELETE", "/networks/local") == (204, None)
     assert ask(engine, "GET", f"/nodes/{worker.id}")[1]["Description"]["Engine"]["Labels"] == {"gpu": "yes"}
-    assert ask(engine, "GET", "/nodes/self")[1]["ManagerStatus"]["Leader"] is True
+    assert ask(engine, "GET", "/nodes/self") == (404, {"message": "node self not found"})
 
 
 async def test_tasks_are_filtered_and_found(engine: FakeEngine, client: SwarmClient) -> None:

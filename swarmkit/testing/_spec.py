@@ -141,7 +141,7 @@ def _invalid(message: str) -> Refusal:
 def validate(spec: Json, store: Store, service: Service | None) -> None:
     """Refuse what the manager refuses, in its order; `service` is the one that is to get this spec."""
     template: Json = spec["TaskTemplate"]
-    _validate_name(spec["Name"])
+    validate_name(spec["Name"])
     _validate_template(template)
     mode = next(iter(spec["Mode"]))
     if mode in ("ReplicatedJob", "GlobalJob") and "UpdateConfig" in spec:
@@ -159,7 +159,8 @@ def validate(spec: Json, store: Store, service: Service | None) -> None:
         _validate_existence(container, kind, known)
 
 
-def _validate_name(name: str) -> None:
+def validate_name(name: str) -> None:
+    """Refuse a name that the manager does not take, of a service or network."""
     if not _NAME.fullmatch(name):
         raise _invalid("name must be valid as a DNS name component")
     if len(name) > 63:

@@ -43,6 +43,8 @@ WITHOUT_TRIO: Final = frozenset(
         "test_bodies.py",
         "test_changes.py",
         "test_logs.py",
+        "test_networks.py",
+        "test_nodes.py",
         "test_rollouts.py",
         "test_round_trip.py",
         "test_services.py",

@@ -66,6 +66,7 @@ from swarmkit import (
     EventsLost,
     EventStream,
     ExternalCA,
+    FailedPrecondition,
     Forbidden,
     GenericResource,
     Global,
@@ -100,6 +101,7 @@ from swarmkit import (
     NetworkDisconnectRequest,
     NetworkFilters,
     NetworkPeer,
+    Networks,
     NetworkService,
     NetworksPruned,
     NetworkStatus,
@@ -238,6 +240,7 @@ async def clients(transport: httpx.AsyncBaseTransport) -> None:
         assert_type(client.services, Services)
         assert_type(client.tasks, Tasks)
         assert_type(client.nodes, Nodes)
+        assert_type(client.networks, Networks)
         version = assert_type(await client.api_version(), ApiVersion)
         assert_type(version >= ApiVersion.parse("1.41"), bool)
         assert_type(str(version), str)
@@ -912,10 +915,47 @@ async def read(client: SwarmClient) -> None:
         assert_type(task.status.container_status, ContainerStatus)
         assert_type(task.status.container_status.exit_code, int | None)
 
-    for node in assert_type(await client.nodes.list(), list[Node]):
+    for node in assert_type(await client.nodes.list(filters={"node.label": "zone=a"}), list[Node]):
         assert_type(node.spec, NodeSpec)
         assert_type(node.description, NodeDescription | None)
         assert_type(node.status, NodeStatus | None)
+
+
+async def nodes_of_the_swarm(client: SwarmClient, node: Node) -> None:
+    assert_type(await client.nodes.inspect("self"), Node)
+    await client.nodes.list(filters=NodeFilters(role=["manager"]))
+    await client.nodes.update("worker-1", labels={"zone": "a"}, role="worker", availability="drain")
+    await client.nodes.update(node.id, version=node.version, labels=None)
+    await client.nodes.update(node.id, version=17, availability=UNSET)
+    await client.nodes.edit("worker-1", lambda spec: spec.add_label({"com.example.disk": "ssd"}, zone="a"))
+    await client.nodes.edit("worker-1", lambda spec: spec.remove_label("zone", "rack"))
+    await client.nodes.edit("worker-1", lambda spec: NodeSpec(role="worker", availability="active"))
+    await client.nodes.drain("worker-1")
+    await client.nodes.pause("worker-1")
+    await client.nodes.activate("worker-1")
+    await client.nodes.promote("worker-1")
+    await client.nodes.demote("worker-1")
+    try:
+        await client.nodes.remove("worker-1", force=True)
+    except FailedPrecondition as error:
+        assert_type(error.message, str)
+
+
+async def networks_of_the_swarm(client: SwarmClient) -> None:
+    created = assert_type(await client.networks.create("backend"), NetworkCreated)
+    ipam = IPAM(config=[IPAMConfig(subnet="10.9.0.0/24", gateway="10.9.0.1")])
+    await client.networks.create(
+        "frontend", attachable=True, internal=False, ipam=ipam, options={"encrypted": ""}, labels={"tier": "front"}
+    )
+    await client.networks.create("mesh", ingress=True, enable_ipv4=True, enable_ipv6=False)
+    await client.networks.create("settings", config_only=True, ipam=ipam)
+    await client.networks.create("lan", driver="macvlan", scope="swarm", config_from="settings")
+    await client.networks.create("bridge-1", driver="bridge", scope="local", config_from=ConfigFrom(network="settings"))
+    assert_type(await client.networks.inspect(created.id, verbose=True, scope="swarm"), Network)
+    assert_type(await client.networks.list(), list[Network])
+    await client.networks.list(filters={"driver": "overlay", "dangling": True})
+    await client.networks.list(filters=NetworkFilters(name=["backend"]))
+    await client.networks.remove("backend")
 
 
 async def change(client: SwarmClient, *, image: str | None, given: Unset | None) -> None:
@@ -985,6 +1025,9 @@ async def asking_the_engine(client: SwarmClient) -> None:
     assert_type(await client.system.ping(), Ping)
     assert_type(await client.system.version(), SystemVersion)
     assert_type(await client.system.info(), SystemInfo)
+    assert_type(await client.system.distribution("nginx:1.28"), DistributionInspect)
+    await client.system.distribution("registry.example/app:1", registry_auth=RegistryAuth(username="u", password="p"))
+    await client.system.distribution("nginx:1.28", registry_auth=None)
 
 
 async def following_events(client: SwarmClient) -> None:
