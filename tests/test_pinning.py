@@ -535,3 +535,51 @@ def test_registries_answer_in_an_engine_s_words(engine: FakeEngine) -> None:
     assert SHA == ask(f"127.0.0.1:5000/app@{SHA}", GIVEN)[1]["Descriptor"]["digest"]
     assert (400, {"message": "invalid reference format"}) == ask("NO")
     assert ask("app:1")[1]["Platforms"][1] == {"architecture": "arm64", "os": "linux", "variant": "v8"}
+
+
+# --- what a registry says, for whoever asks --------------------------------------------------------------------------
+
+
+async def test_a_registry_is_asked_for_an_image_by_its_full_name(engine: FakeEngine, client: SwarmClient) -> None:
+    for image in ("app:1", "docker.io/library/app:1"):
+        found = await client.system.distribution(image)
+        assert SHA == found.descriptor.digest
+        assert [("linux", "amd64"), ("linux", "arm64")] == [(one.os, one.architecture) for one in found.platforms or ()]
+    engine.registry_down()
+    with pytest.raises(EngineError, match="connection refused"):
+        await client.system.distribution("app:1")
+    with pytest.raises(InvalidReference):
+        await client.system.distribution("App:1")
+
+
+async def test_a_registry_gets_the_credentials_of_the_client_or_those_of_the_call(engine: FakeEngine) -> None:
+    engine.protect_registry("docker.io", username=GIVEN.username, password=GIVEN.password)
+    async with engine.client(registry_auth=GIVEN) as client, engine.client(registry_auth=None) as nobody:
+        assert SHA == (await client.system.distribution("app:1")).descriptor.digest
+        assert SHA == (await nobody.system.distribution("app:1", registry_auth=GIVEN)).descriptor.digest
+        for one, options in ((client, {"registry_auth": None}), (nobody, {})):
+            with pytest.raises(EngineError, match="no basic auth credentials"):
+                await one.system.distribution("app:1", **options)
+
+
+async def test_credentials_that_cannot_be_had_are_told_where_the_registry_wants_some(
+    engine: FakeEngine, docker_config: Path
+) -> None:
+    docker_config.write_text('{"credsStore": "missing"}')
+    async with engine.client(registry_auth="config") as client:
+        assert SHA == (await client.system.distribution("app:1")).descriptor.digest
+        with pytest.raises(CredentialsError, match="docker-credential-missing"):
+            await client.system.distribution("app:1", registry_auth="config")
+        engine.protect_registry("docker.io", username="me", password="unknown")
+        with pytest.raises(EngineError) as caught:
+            await client.system.distribution("app:1")
+        (note,) = caught.value.__notes__
+        assert "docker-credential-missing" in note
+
+
+async def test_an_engine_that_is_too_old_asks_no_registry() -> None:
+    with StubEngine(lambda _: answer({})) as engine:
+        async with SwarmClient(engine.host, api_version="1.29") as client:
+            with pytest.raises(UnsupportedFeature, match=r"1\.30"):
+                await client.system.distribution("app:1")
+    assert [] == engine.received

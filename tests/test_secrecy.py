@@ -9,10 +9,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
 from swarmkit import (
+    IPAM,
     ContainerSpec,
     CredentialsError,
+    NetworkCreateRequest,
+    OutcomeUnknown,
     RegistryAuth,
     SwarmkitError,
     TaskTemplate,
@@ -87,6 +91,29 @@ async def test_no_password_is_in_anything_that_can_be_seen(
     seen = nothing_shows.look()
     assert {"log", "repr", "str", "list", "pickle", "exception"} <= seen.keys()
     assert SECRET in nothing_shows.secrets
+
+
+@pytest.mark.anyio
+async def test_no_option_of_a_network_is_in_anything_that_can_be_seen(nothing_shows: Watch) -> None:
+    nothing_shows.secrets.add(SECRET)
+    engine = FakeEngine()
+    hidden = {"psk": SECRET}
+    async with engine.client() as client:
+        created = await client.networks.create("back", options=hidden, ipam=IPAM(options=hidden))
+        network = await client.networks.inspect(created.id)
+        assert hidden.items() <= (network.options or {}).items()
+        for one in (created, network, await client.networks.list(), NetworkCreateRequest(options=hidden)):
+            nothing_shows.shown += [("repr", repr(one)), ("str", str(one))]
+        broken = IPAM().model_copy(update={"options": {SECRET: 1}})
+        for name, ipam in (("back", IPAM(options=hidden)), ("other", broken)):
+            with pytest.raises(SwarmkitError):
+                await client.networks.create(name, options=hidden, ipam=ipam)
+        with pytest.raises(ValidationError) as caught:
+            await client.networks.create("other", options={"psk": [SECRET]})  # type: ignore[dict-item] # pyright: ignore
+        nothing_shows.shown.append(("exception", str(caught.value)))
+        engine.lose_answer()
+        with pytest.raises(OutcomeUnknown):
+            await client.networks.create("lost", options=hidden)
 
 
 @pytest.mark.parametrize("text", [SECRET, encoded(), RegistryAuth(username="me", password=SECRET).header()])

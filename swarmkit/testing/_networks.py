@@ -52,7 +52,9 @@ class Networks:
                 raise nowhere()
 
     def _find(self, name: str, scope: str = "") -> Network:
-        known = {net.id: net for net in self._store.networks.values() if scope in ("", net.scope)}
+        # The manager has a host and a bridge of its own, for the services on them.
+        both = ("bridge", "host") if scope == "swarm" else ()
+        known = {net.id: net for net in self._store.networks.values() if scope in ("", net.scope) or net.name in both}
         return find(known, name, "network", lambda network: network.name, folded=False)
 
     def _show(self, network: Network) -> Json:

@@ -283,6 +283,21 @@ async def stays_unpinned(client: SwarmClient, image: str, words: str, **more: An
     assert (image, None) == (spec.image, spec.task_template and spec.task_template.placement)
 
 
+async def test_a_registry_says_what_it_has_to_whoever_may_know(
+    client: SwarmClient, image: str, registry: Registry, docker_config: Path
+) -> None:
+    docker_config.write_text(logged_in(registry, registry.password))
+    found = await client.system.distribution(image)
+    assert (found.descriptor.digest or "").startswith("sha256:")
+    assert [("linux", ARCHITECTURE)] == [(one.os, one.architecture) for one in found.platforms or ()]
+    by_digest = f"{image.rpartition(':')[0]}@{found.descriptor.digest}"
+    same = await client.system.distribution(by_digest, registry_auth=right(registry))
+    assert found.descriptor.digest == same.descriptor.digest
+    for option, words in ((None, "no basic auth credentials"), (wrong(registry), "unauthorized")):
+        with pytest.raises(EngineError, match=words):
+            await client.system.distribution(image, registry_auth=option)
+
+
 async def test_no_digest_without_credentials(client: SwarmClient, image: str) -> None:
     await stays_unpinned(client, image, "no basic auth credentials")
 
