@@ -204,7 +204,7 @@ class InUse(EngineError):
     name: str = ""
     """Its name, or its id where the engine says that."""
     by: tuple[str, ...] = ()
-    """What uses it: the names of services; of a network the id of a service, or of a task."""
+    """What uses it, as the engine says it: names of services; of a network, the id of a service or task, or names."""
 
 
 class PortInUse(EngineError):
@@ -311,7 +311,7 @@ def engine_error(status: int, body: bytes, method: str, path: str, *, reason: st
     error = kind(status, code, message, method, path)
     if isinstance(error, InUse) and found is not None:
         error.kind, error.name = found["kind"], found["name"]
-        error.by = tuple(re.split(r",\s*", found["by"]))
+        error.by = tuple(re.split(r",\s*", found["by"])) if found["by"] else ()
     elif isinstance(error, NotAManager):
         error.state = (
             "worker" if "Worker nodes" in message else "pending" if "being prepared" in message else "inactive"
@@ -351,6 +351,11 @@ _BY_MESSAGE: Final[tuple[tuple[re.Pattern[str], type[EngineError]], ...]] = tupl
         (r"This node is not (?:a swarm manager|part of a swarm)", NotAManager),
         (r"(?P<kind>secret|config) '(?P<name>[^']*)' is in use by the following services?: (?P<by>.+)\Z", InUse),
         (r"(?P<kind>network) (?P<name>\S+) is in use by (?:service|task) (?P<by>\S+)\Z", InUse),
+        (
+            r"error while removing network: (?P<kind>network) (?P<name>\S+) (?:id \S+ )?has active endpoints"
+            r"(?: \((?P<by>.*)\))?\Z",
+            InUse,
+        ),
         (r"(?P<name>ingress) (?P<kind>network) cannot be removed because service (?P<by>\S+) depends on it\Z", InUse),
         (r"port '\d+' is already in use by service ", PortInUse),
     )

@@ -75,8 +75,11 @@ class Networks:
         given = {key: value for key, value in given.items() if value is not None}
         network = NetworkCreateRequest(name=name, check_duplicate=True, **given)
         with self._engine.one_deadline():
-            if found := refusals.problems_of_network(network, knows_no_more=await self._engine.knows_no_more()):
-                raise InvalidSpec(found)
+            problems = refusals.problems_of_network(network)
+            if (unheard := refusals.unheard(network)) and await self._engine.knows_no_more():
+                problems += unheard
+            if problems:
+                raise InvalidSpec(problems)
             return await self._engine.call("POST", "/networks/create", body=network, into=NetworkCreated)
 
     async def inspect(
@@ -99,13 +102,13 @@ class Networks:
         return await self._engine.call("GET", f"/networks/{reference(network, 'network')}", query=query, into=Network)
 
     async def remove(self, network: str) -> None:
-        """Remove a network that no service or task uses.
+        """Remove a network that nothing uses: no service, no task and no container.
 
         DELETE /networks/{id}, API 1.24.
 
         Raises:
-            InUse: a service or task uses it.
-            Forbidden: it is one that every engine has, such as `bridge`, or containers are on it.
+            InUse: something uses it; `by` has the id of that service or task.
+            Forbidden: it is one that every engine has, such as `bridge`.
             NotFound: there is no such network.
             BadRequest: several networks are called so, or several ids begin so.
             InvalidReference: not an id or name.

@@ -157,8 +157,11 @@ class Nodes:
 
         async def prepare(live: Node) -> Write[Node, bool]:
             spec = patch.changed(live.spec, change)
-            if found := refusals.problems_of_node(spec, live.spec, knows_no_more=await self._engine.knows_no_more()):
-                raise InvalidSpec(found)
+            problems = refusals.problems_of_node(spec)
+            if (unheard := refusals.unheard(spec, live.spec)) and await self._engine.knows_no_more():
+                problems += unheard
+            if problems:
+                raise InvalidSpec(problems)
             if _is(live.spec, spec):
                 return Write[Node, bool].of_nothing(True)
             query = NodeUpdateQuery(version=live.version.index)

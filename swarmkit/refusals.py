@@ -65,16 +65,14 @@ def unheard(spec: WireModel, live: WireModel | None = None) -> list[Problem]:
     ]
 
 
-def problems_of_node(spec: NodeSpec, live: NodeSpec, *, knows_no_more: bool) -> list[Problem]:
-    """All that is wrong with the changed spec of a node, for an engine that may know more keys than we."""
-    return _misfits(spec) or _slips(spec) + (unheard(spec, live) if knows_no_more else [])
+def problems_of_node(spec: NodeSpec) -> list[Problem]:
+    """All that is wrong with the spec of a node."""
+    return _misfits(spec) or _slips(spec)
 
 
-def problems_of_network(network: NetworkCreateRequest, *, knows_no_more: bool) -> list[Problem]:
-    """All that is wrong with a network that is to be made, for an engine that may know more keys than we."""
-    if found := _misfits(network):
-        return found
-    return [*_network(network), *_slips(network), *(unheard(network) if knows_no_more else ())]
+def problems_of_network(network: NetworkCreateRequest) -> list[Problem]:
+    """All that is wrong with a network that is to be made."""
+    return _misfits(network) or [*_network(network), *_slips(network)]
 
 
 def problems_of_part(spec: ServiceSpec) -> list[Problem]:

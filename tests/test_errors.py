@@ -295,10 +295,17 @@ def test_what_users_wrote_is_not_mistaken_for_the_engine_s_words(
             "ingress",
             ("s1",),
         ),
+        ("error while removing network: network br id e2bda9a7 has active endpoints", "network", "br", ()),
+        (
+            'error while removing network: network br has active endpoints (name:"db" id:"2be0", name:"web" id:"4c1d")',
+            "network",
+            "br",
+            ('name:"db" id:"2be0"', 'name:"web" id:"4c1d"'),
+        ),
     ],
 )
 def test_what_is_in_use_says_by_whom(message: str, kind: str, name: str, by: tuple[str, ...]) -> None:
-    error = answered(400, message)
+    error = answered(403 if "endpoints" in message else 400, message)
 
     assert isinstance(error, InUse)
     assert (kind, name, by) == (error.kind, error.name, error.by)

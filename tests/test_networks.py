@@ -210,7 +210,7 @@ TAKEN: list[dict[str, Any]] = [
 @pytest.mark.parametrize(("given", "paths"), REFUSED, ids=[f"{i} {paths[0]}" for i, (_, paths) in enumerate(REFUSED)])
 async def test_what_engines_would_take_for_something_else_is_refused(given: dict[str, Any], paths: list[str]) -> None:
     network = NetworkCreateRequest(name="back", **given)
-    found = refusals.problems_of_network(network, knows_no_more=True)
+    found = [*refusals.problems_of_network(network), *refusals.unheard(network)]
 
     assert paths == [problem.path for problem in found]
     engine = FakeEngine()
@@ -223,13 +223,27 @@ async def test_what_engines_would_take_for_something_else_is_refused(given: dict
 
 @pytest.mark.parametrize("given", TAKEN)
 def test_what_engines_do_is_not_refused(given: dict[str, Any]) -> None:
-    assert [] == refusals.problems_of_network(NetworkCreateRequest(name="back", **given), knows_no_more=True)
+    assert [] == refusals.problems_of_network(NetworkCreateRequest(name="back", **given))
 
 
-def test_a_newer_engine_may_know_a_key() -> None:
-    network = NetworkCreateRequest(name="back", ipam=IPAM.model_validate({"Range": "10.9.0.0/24"}))
+@pytest.mark.parametrize(("newest", "goes_out"), [("1.51", False), ("1.99", True)])
+async def test_a_newer_engine_may_know_a_key(newest: str, goes_out: bool) -> None:
+    ipam = IPAM.model_validate({"Range": "10.9.0.0/24"})
+    with StubEngine(lambda _: answer({"Id": "n1"}, status=201, api=newest), ping=lambda: answer(api=newest)) as engine:
+        async with SwarmClient(engine.host) as client:
+            if goes_out:
+                await client.networks.create("back", ipam=ipam)
+            else:
+                with pytest.raises(InvalidSpec, match=r"IPAM\.Range"):
+                    await client.networks.create("back", ipam=ipam)
 
-    assert [] == refusals.problems_of_network(network, knows_no_more=False)
+    assert [f"/v{newest}/networks/create"] * goes_out == [one.path for one in engine.received]
+
+
+async def test_nothing_is_asked_of_an_engine_about_what_is_wrong_anyway() -> None:
+    async with SwarmClient("unix:///nowhere.sock") as client:
+        with pytest.raises(InvalidSpec, match="Scope"):
+            await client.networks.create("back", scope="bogus")  # type: ignore[arg-type] # pyright: ignore
 
 
 @pytest.mark.parametrize("bad", ["", "..", "a/b", "a b"])
