@@ -174,6 +174,8 @@ class _Parser:
         self.reason = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.pieces: list[bytes] = []
+        # A chunk for each log line: no step in Python for it.
+        self.on_body = self.pieces.append
         self.head_complete = False
         self.complete = False
         self.keeps_alive = False
@@ -212,23 +214,20 @@ class _Parser:
             )
         self.complete = True
 
-    # What httptools calls.
+    # What httptools calls, besides on_body.
 
     def on_message_begin(self) -> None:
         if self.complete:
-            self.has_more = True
+            raise ValueError("more comes behind the answer")  # and none of it is read
 
     def on_status(self, status: bytes) -> None:
-        if not self.complete:
-            self.reason += status
+        self.reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.head_complete:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        if self.complete:
-            return
         status = self._parser.get_status_code()
         if 100 <= status < 200:
             self._interim += 1
@@ -240,11 +239,7 @@ class _Parser:
         self.status = status
         self.head_complete = True
 
-    def on_body(self, body: bytes) -> None:
-        if not self.complete:
-            self.pieces.append(body)
-
     def on_message_complete(self) -> None:
-        if self.head_complete and not self.complete:
+        if self.head_complete:
             self.keeps_alive = bool(self._parser.should_keep_alive())
             self.complete = True
