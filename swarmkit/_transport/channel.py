@@ -17,10 +17,13 @@ from typing import Final
 
 import anyio
 import httpx
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 _TLS_RECORD: Final = 16 * 1024
 """What TLS puts into one piece that the peer can read: no more at once, or what was taken could not be told."""
+
+_TURN: Final = 0.001
+"""Seconds for which a reader may go on without a turn for others."""
 
 
 def left(deadline: float) -> float | None:
@@ -64,7 +67,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
-        self._has_waited = False
+        self._turn_ends = 0.0
         self._piece = _TLS_RECORD if isinstance(sock, ssl.SSLSocket) else None
 
     async def send(self, data: memoryview, deadline: float) -> int:
@@ -93,9 +96,11 @@ class Channel:
         """
         # A peer that always has more to say must not keep the event loop to itself. What was received is handed over
         # without a further wait: whose time is up in it would lose those bytes, and might read on.
-        if not self._has_waited:
+        if time.monotonic() >= self._turn_ends:
             await checkpoint()
-        self._has_waited = False
+            self._turn_ends = time.monotonic() + _TURN
+        else:
+            await checkpoint_if_cancelled()
         while True:
             try:
                 return self.socket.recv(size)
@@ -103,7 +108,7 @@ class Channel:
                 await wait(anyio.wait_readable, self.socket, deadline)
             except ssl.SSLWantWriteError:
                 await wait(anyio.wait_writable, self.socket, deadline)
-            self._has_waited = True
+            self._turn_ends = time.monotonic() + _TURN
 
     def is_quiet(self) -> bool:
         """The peer is there and has sent nothing."""
