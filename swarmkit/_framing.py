@@ -6,16 +6,19 @@ Pure, sans I/O. Must not know: where the bytes come from, or what a log line mea
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from typing import Final, Literal, Protocol
+from collections.abc import Callable, Iterator
+from typing import Final, Literal
 
 Stream = Literal["stdin", "stdout", "stderr"]
 Entry = tuple[Stream, bytes]
 """One frame, or one line: its stream and bytes. A bare tuple, because there are so many."""
 
+Skim = Callable[[bytes, int], int]
+"""Takes the frames from a place on that it knows how to read at once, all of them whole; where it stopped."""
+
 _HEADER: Final = struct.Struct(">LL")
-_HEADER_SIZE: Final = 8
-_STREAMS: Final[dict[int, Stream]] = {0: "stdin", 1 << 24: "stdout", 2 << 24: "stderr"}
+HEADER_SIZE: Final = 8
+STREAMS: Final[dict[int, Stream]] = {0: "stdin", 1 << 24: "stdout", 2 << 24: "stderr"}
 """By the first half of a header: the stream's number and three zeros."""
 _SYSTEM_ERROR: Final = 3 << 24
 _FRAME_LIMIT: Final = 16 * 1024 * 1024
@@ -30,18 +33,6 @@ class FramingError(Exception):
         self.by_engine = by_engine
 
 
-class Decoder(Protocol):
-    """Takes bytes as they come, gives entries as they are whole."""
-
-    def feed(self, data: bytes) -> Iterator[Entry]:
-        """The entries that these bytes complete."""
-        ...
-
-    def end(self) -> Iterator[Entry]:
-        """What is left at the end of the bytes."""
-        ...
-
-
 class FrameDecoder:
     """Reads multiplexed frames: a stream number, three zeros, the length, the data."""
 
@@ -50,31 +41,35 @@ class FrameDecoder:
         self._wanted = 0
         """Bytes that the buffer must hold before there is another frame in it."""
 
-    def feed(self, data: bytes) -> Iterator[Entry]:
-        """The frames that these bytes complete.
+    def feed(self, data: bytes, skim: Skim | None = None) -> Iterator[Entry]:
+        """The frames that these bytes complete, without those that `skim` takes.
 
         Raises:
             FramingError: they are no frames, or a frame with which the engine gives up.
         """
         if self._buffer:
-            self._buffer += data
-            if len(self._buffer) < self._wanted:
+            if len(self._buffer) + len(data) < self._wanted:
+                self._buffer += data
                 return
-            data = bytes(self._buffer)
+            data = b"".join((self._buffer, data))
         start, size = 0, len(data)
-        self._wanted = _HEADER_SIZE
-        header, streams = _HEADER.unpack_from, _STREAMS.get
+        self._wanted = HEADER_SIZE
+        header, streams = _HEADER.unpack_from, STREAMS.get
         try:
-            while size - start >= _HEADER_SIZE:
+            while True:
+                if skim is not None:
+                    start = skim(data, start)
+                if size - start < HEADER_SIZE:
+                    break
                 kind, length = header(data, start)
                 stream = streams(kind)
                 if length > _FRAME_LIMIT or (stream is None and kind != _SYSTEM_ERROR):
                     raise FramingError("the log stream holds something that is no frame", by_engine=False)
-                end = start + _HEADER_SIZE + length
+                end = start + HEADER_SIZE + length
                 if end > size:
                     self._wanted = end - start
                     break
-                payload = data[start + _HEADER_SIZE : end]
+                payload = data[start + HEADER_SIZE : end]
                 start = end
                 if stream is None:
                     raise FramingError(payload.decode(errors="replace").strip(), by_engine=True)

@@ -1,12 +1,13 @@
 """The log stream of a service or a task: typed lines, each with its stream and the task that wrote it.
 
 Owns: what a log line is, whose it is, and when a stream has ended well or goes on where it was cut.
-Must not know: how frames are cut (`_framing`).
+Must not know: how frames are cut (`_framing`), but for the beginning of those that are skimmed.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ import anyio
 
 from . import _glances
 from ._engine import ByteStream, Engine, Pauses
-from ._framing import Decoder, Entry, FrameDecoder, FramingError, LineDecoder, Stream
+from ._framing import HEADER_SIZE, STREAMS, Entry, FrameDecoder, FramingError, LineDecoder, Stream
 from .convergence import OVER
 from .errors import (
     EngineError,
@@ -53,6 +54,7 @@ _IDS: Final = re.compile(
 )
 _STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
 _STAMP_SIZE: Final = 31
+_LINE_FEED: Final = ord(b"\n")
 _PAIRS: Final = re.compile(rb"(?:[^ ,=]+=[^ ,]*,)*")
 _GIVES_UP: Final = b"Error grabbing logs: "
 """How an engine's own words begin among a terminal's bytes, where there are no frames to tell them apart."""
@@ -93,7 +95,7 @@ class LogLine:
     @property
     def message(self) -> str:
         """The line as text; bytes that are no UTF-8 are replaced."""
-        return self.data.decode(errors="replace")
+        return self.data.decode("utf-8", "replace")
 
     @property
     def details(self) -> dict[str, str]:
@@ -193,7 +195,7 @@ class LogStream:
         self._has_stamps = query.timestamps or self._may_reopen
 
         self._source: ByteStream | None = None
-        self._decoder: Decoder = FrameDecoder()
+        self._decoder: FrameDecoder | LineDecoder = FrameDecoder()
         self._subject = _Subject("", None, 1, is_terminal=False)
         self._writers: dict[bytes, _Writer] = {}
         self._slots: dict[str, int | None] = {}
@@ -203,7 +205,7 @@ class LogStream:
         self._prefixes: dict[str, str] = {}
         self._begun: dict[tuple[str, Stream], _Begun] = {}
         self._taken: list[LogLine] = []
-        self._ready: deque[LogLine] = deque()
+        self._ready: Iterator[LogLine] = iter(())
         self._failure: Exception | None = None
         self._entered = self._left = self._reading = self._ended = False
 
@@ -247,7 +249,9 @@ class LogStream:
             LogStreamError: the engine says that it cannot go on.
             EngineTimeout: no line came for too long, in a stream that does not follow.
         """
-        while not self._ready:
+        while True:
+            for line in self._ready:
+                return line
             if not self._taken:
                 if self._failure is not None:
                     raise self._failure
@@ -262,7 +266,6 @@ class LogStream:
                 await self._fill()
             finally:
                 self._reading = False
-        return self._ready.popleft()
 
     async def lines(self) -> list[LogLine]:
         """All lines, in the order in which they came; opens and closes the stream where it is not open.
@@ -395,8 +398,7 @@ class LogStream:
         # Whoever gives up waiting in here finds the lines that were taken the next time.
         if self._strangers:
             await self._meet()
-        self._ready.extend(self._taken)
-        self._taken.clear()
+        self._ready, self._taken = iter(self._taken), []
 
     async def _read(self) -> None:
         source = self._source
@@ -427,8 +429,10 @@ class LogStream:
     async def _decode(self, data: bytes) -> None:
         decoder = self._decoder
         try:
-            entries = decoder.feed(data) if data else decoder.end()
-            self._take(_pieces(entries) if isinstance(decoder, LineDecoder) else entries)
+            if isinstance(decoder, LineDecoder):
+                self._take(_pieces(decoder.feed(data) if data else decoder.end()))
+            else:
+                self._take(decoder.feed(data, self._skim) if data else decoder.end())
         except FramingError as error:
             # The lines before it are still to be handed out.
             if error.by_engine:
@@ -455,25 +459,55 @@ class LogStream:
         else:
             self._ended = True
 
+    def _skim(self, data: bytes, start: int) -> int:
+        """Make lines of frames, as long as each is one whole line of a writer that was heard before; where that ends.
+
+        What stands in the inner loop is nearly all that a line costs. So the header, the stamp and the writer are cut
+        out in one step, which is the same for all frames with a prefix of that length, and no `__init__` is called.
+        """
+        if self._begun or self._may_reopen:
+            return start
+        streams, writers, new, add, size = STREAMS, self._writers, object.__new__, self._taken.append, len(data)
+        begun = -1
+        while start != begun and (shape := self._shape(data, start)) is not None:
+            begun, cut, prefix = start, shape.unpack_from, shape.size
+            try:
+                while (message := start + prefix) < size:
+                    kind, length, stamp, details = cut(data, start)
+                    end = start + HEADER_SIZE + length
+                    if not message < end <= size or data[end - 1] != _LINE_FEED:
+                        return start
+                    line = new(LogLine)
+                    line.task_id, line.slot, line.node_id, line.service_id, line._details = writers[details]  # pyright: ignore[reportPrivateUsage]
+                    line.stream = streams[kind]
+                    line.data = data[message : end - 1]
+                    line._stamp = stamp  # pyright: ignore[reportPrivateUsage]
+                    add(line)
+                    start = end
+            except KeyError:
+                pass  # a prefix of another length, or no stream
+        return start
+
+    def _shape(self, data: bytes, start: int) -> struct.Struct | None:
+        """What stands before the message in the frame there; None where its writer was not heard before."""
+        stamp = _STAMP_SIZE if self._has_stamps else 0
+        begin = start + HEADER_SIZE + stamp
+        details = data[begin : data.find(b" ", begin) + 1]
+        return _frame(stamp, len(details)) if details in self._writers else None
+
     def _take(self, entries: Iterable[Entry]) -> None:
-        """Make lines of entries. What most of them need stands here, once for each of a hundred thousand lines."""
-        writers, begun, taken = self._writers, self._begun, self._taken
-        has_stamps, is_simple = self._has_stamps, not (self._may_reopen or isinstance(self._decoder, LineDecoder))
+        """Make lines of entries that are not skimmed."""
         stamp = b""
         for stream, entry in entries:
-            if has_stamps:
+            if self._has_stamps:
                 stamp, _, entry = entry.partition(b" ")
             details, _, data = entry.partition(b" ")
-            if is_simple and not begun and data[-1:] == b"\n" and (writer := writers.get(details)) is not None:
-                task, slot, node, service, others = writer
-                taken.append(LogLine(stream, data[:-1], task, slot, node, service, others, stamp))
-            else:
-                self._take_fragment(stream, stamp, details, data)
+            self._take_fragment(stream, stamp, details, data)
 
     def _take_fragment(self, stream: Stream, stamp: bytes, details: bytes, data: bytes) -> None:
         """Put a fragment to those of its line; a line is whole with its end."""
         writer = self._writer(details)
-        key = (writer.task_id, stream)
+        key = (writer[0], stream)
         begun = self._begun.pop(key, None) or _Begun(bytearray(), details, stamp)
         begun.data += data
         if data.endswith(b"\n") or len(data) < _FRAGMENT:
@@ -495,13 +529,15 @@ class LogStream:
 
     def _writer(self, details: bytes) -> _Writer:
         """Who writes the lines that begin so."""
-        writer = self._writers.get(details)
+        key = details + b" "
+        writer = self._writers.get(key)
         if writer is None:
             if len(self._writers) >= _MOST_WRITERS:
                 self._writers.clear()  # they are no writers, but what a terminal's text was taken for
-            writer = self._writers[details] = _Writer.of(details, self._slots)
-            if writer.task_id and writer.task_id not in self._slots and writer.task_id not in self._met:
-                self._strangers.add(writer.task_id)
+            writer = self._writers[key] = _writer_of(details, self._slots)
+            task = writer[0]
+            if task and task not in self._slots and task not in self._met:
+                self._strangers.add(task)
         return writer
 
     async def _meet(self) -> None:
@@ -617,22 +653,16 @@ def _has_terminal(template: TaskTemplate | None) -> bool:
     return container is not None and bool(container.tty)
 
 
-class _Writer(NamedTuple):
-    """What all lines of a task have in common."""
+_Writer = tuple[str, int | None, str, str, dict[str, str]]
+"""What the lines of a task have in common: task, slot, node, service, details. Bare: it is unpacked for each line."""
 
-    task_id: str
-    slot: int | None
-    node_id: str
-    service_id: str
-    details: dict[str, str]
 
-    @classmethod
-    def of(cls, text: bytes, slots: dict[str, int | None]) -> _Writer:
-        pairs = (pair.partition("=") for pair in text.decode(errors="replace").split(","))
-        details = {unquote_plus(key): unquote_plus(value) for key, equals, value in pairs if equals}
-        task, node, service = (details.get(f"{_OWN_DETAILS}{kind}.id", "") for kind in ("task", "node", "service"))
-        others = {key: value for key, value in details.items() if not key.startswith(_OWN_DETAILS)}
-        return cls(task, slots.get(task), node, service, others)
+def _writer_of(text: bytes, slots: dict[str, int | None]) -> _Writer:
+    pairs = (pair.partition("=") for pair in text.decode(errors="replace").split(","))
+    details = {unquote_plus(key): unquote_plus(value) for key, equals, value in pairs if equals}
+    task, node, service = (details.get(f"{_OWN_DETAILS}{kind}.id", "") for kind in ("task", "node", "service"))
+    others = {key: value for key, value in details.items() if not key.startswith(_OWN_DETAILS)}
+    return task, slots.get(task), node, service, others
 
 
 @dataclass(slots=True)
@@ -644,8 +674,7 @@ class _Begun:
     stamp: bytes
 
     def line(self, stream: Stream, writer: _Writer) -> LogLine:
-        task, slot, node, service, others = writer
-        return LogLine(stream, bytes(self.data).removesuffix(b"\n"), task, slot, node, service, others, self.stamp)
+        return LogLine(stream, bytes(self.data).removesuffix(b"\n"), *writer, self.stamp)
 
 
 @dataclass(slots=True)
@@ -658,6 +687,12 @@ class _Heard:
     @property
     def newest(self) -> bytes:
         return max(moment for moment, _ in self.last.values())
+
+
+@lru_cache(maxsize=64)
+def _frame(stamp: int, details: int) -> struct.Struct:
+    """A frame up to its message, with parts of these sizes, and a blank at the end of each."""
+    return struct.Struct(f">LL{stamp - 1}sx{details}s" if stamp else f">LL0s{details}s")
 
 
 def _pieces(lines: Iterable[Entry]) -> Iterator[Entry]:

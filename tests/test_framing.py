@@ -14,8 +14,6 @@ from swarmkit._framing import Entry, FrameDecoder, FramingError, LineDecoder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from swarmkit._framing import Decoder
-
 NAMES = ("stdin", "stdout", "stderr")
 
 
@@ -23,7 +21,7 @@ def frame(kind: int, data: bytes) -> bytes:
     return bytes([kind, 0, 0, 0]) + len(data).to_bytes(4, "big") + data
 
 
-def decoded(decoder: Decoder, chunks: Iterable[bytes]) -> list[Entry]:
+def decoded(decoder: FrameDecoder | LineDecoder, chunks: Iterable[bytes]) -> list[Entry]:
     """Everything that comes out, the end included."""
     return [entry for chunk in chunks for entry in decoder.feed(chunk)] + list(decoder.end())
 

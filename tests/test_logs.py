@@ -104,6 +104,39 @@ async def test_fragments_of_two_tasks_do_not_mix_and_letters_are_not_cut() -> No
     assert ["between", "a" * half + "é end", "b" * 16 * 1024] == [line.message for line in lines]
 
 
+@pytest.mark.parametrize("timestamps", [False, True])
+async def test_lines_of_every_kind_between_each_other_come_as_they_were_written(timestamps: bool) -> None:
+    longer = PREFIX[:-1] + b",A=1 "
+    told = [
+        (1, PREFIX, b"one", b"\n"),
+        (2, PREFIX.replace(b"t1", b"t2"), b"", b"\n"),
+        (1, longer, b"longer", b"\n"),
+        (0, b"A=1," + PREFIX, b" and longer ", b"\n"),
+        (1, PREFIX.replace(b"t1", b"task-of-its-own"), b"\0\xff two\nin one", b"\n"),
+        (2, longer, b"no end", b""),
+        (1, PREFIX, b"f" * 16 * 1024, b""),
+        (1, PREFIX, b"", b"\n"),
+        (1, PREFIX, b"in between", b"\n"),
+    ] * 40
+    stamps = [b"2026-01-02T03:04:05.%09dZ" % number if timestamps else b"" for number in range(len(told))]
+    body = b"".join(
+        frame(kind, stamp + b" " * timestamps + prefix + text + end)
+        for stamp, (kind, prefix, text, end) in zip(stamps, told, strict=True)
+    )
+    with StubEngine(log_script(body)) as engine:
+        async with SwarmClient(engine.host) as client:
+            lines = await read_lines(client, timestamps=timestamps)
+    names, written = ("stdin", "stdout", "stderr"), list[tuple[Any, ...]]()
+    for number, (kind, prefix, text, _) in enumerate(told):
+        task = prefix.partition(b"task.id=")[2].strip().partition(b",")[0].decode()
+        at = 1_767_323_045 * 10**9 + number if timestamps else None
+        written.append((names[kind], text, task, {"A": "1"} if b"A=1" in prefix else {}, at))
+    for full in range(6, len(told), 9):  # ends with the next one of its task, which has no text
+        del written[full + 1 - full // 9]
+    found = [(line.stream, line.data, line.task_id, line.details, line.time_ns) for line in lines]
+    assert written == found
+
+
 async def test_a_terminals_bytes_are_lines() -> None:
     body = PREFIX + b"one\r\n" + PREFIX + b"two\r\n" + PREFIX + b"rest"
     with StubEngine(log_script(body, tty=True)) as engine:
