@@ -25,6 +25,8 @@ from swarmkit import (
     Node,
     NodeSpec,
     Ping,
+    Progress,
+    Rollout,
     Secret,
     SecretSpec,
     Service,
@@ -40,6 +42,7 @@ from swarmkit import (
     WireModel,
 )
 from swarmkit.models._wire import Base64, Duration, Int, LowerCaseModel, Timestamp
+from swarmkit.refusals import problems, unheard
 from swarmkit.versions import Since
 from tests.test_models import ANSWERS, MANAGER, NAMED_NODE, PUBLIC, SECRETS, in_utc
 
@@ -403,6 +406,23 @@ def test_a_dump_for_python_has_python_s_values() -> None:
     assert {"Delay": 1_000_000_000} == UpdateConfig(delay=timedelta(seconds=1)).model_dump(
         mode="json", exclude_unset=True
     )
+
+
+@pytest.mark.parametrize("kind", [Progress, Rollout])
+def test_what_is_no_model_is_described_as_well(kind: type[object]) -> None:
+    schema = TypeAdapter(kind).json_schema()
+
+    for one in (schema, schema["$defs"]["SlotProgress"]):
+        assert all(len(value["description"]) > 3 for value in one["properties"].values())
+
+
+def test_the_example_in_the_schema_of_a_spec_is_one_that_an_engine_takes() -> None:
+    (example,) = ServiceSpec.model_json_schema()["examples"]
+    spec = ServiceSpec.model_validate_json(json.dumps(example))
+
+    assert example == json.loads(spec.wire())
+    assert [] == problems(spec)
+    assert [] == list(unheard(spec))
 
 
 # --- a user's own models ---------------------------------------------------------------------------------------------

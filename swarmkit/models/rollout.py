@@ -1,16 +1,22 @@
 """What a rollout looks like from outside: where each slot or node is, and what came of it."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Final, Literal
+
+from pydantic import ConfigDict
 
 from .service import UpdateStatus
 
 Phase = Literal["updating", "verifying", "converged", "rolling back", "rolled back", "paused", "failing"]
+_DESCRIBED: Final = ConfigDict(use_attribute_docstrings=True)
+"""For what makes a schema of these classes, as FastAPI does; nothing else reads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotProgress:
     """One slot of a replicated service, or one node of a global one."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
 
     slot: int | None = None
     """The slot; None in global services."""
@@ -31,6 +37,8 @@ class SlotProgress:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """Where the rollout of a service is."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
 
     service_id: str
     """Id of the service."""
@@ -59,6 +67,8 @@ class Progress:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """Rollouts that arrived."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
 
     services: tuple[Progress, ...]
     """Where each service ended, in the order in which they were asked for."""

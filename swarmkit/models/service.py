@@ -1,8 +1,9 @@
 """The service spec with its mode, update, rollback and endpoint parts, and the service that a manager keeps of it."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from ..versions import Since
 from ._edits import Edits
@@ -114,8 +115,19 @@ class RollbackConfig(WireModel):
     """Whether the old task stops before the new one starts; engines default to stop-first."""
 
 
+_EXAMPLE: Final[JsonDict] = {
+    "Name": "web",
+    "TaskTemplate": {"ContainerSpec": {"Image": "nginx:1.28", "Env": ["TZ=UTC"]}},
+    "Mode": {"Replicated": {"Replicas": 2}},
+    "EndpointSpec": {"Ports": [{"TargetPort": 80, "PublishedPort": 8080}]},
+}
+"""What pages show that are made from its schema: without one they show every field there is."""
+
+
 class ServiceSpec(WireModel, Edits):
     """All that a user says about a service."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     name: str | None = None
     """Name, unique in the swarm; it cannot change."""
