@@ -422,7 +422,7 @@ def test_the_example_in_the_schema_of_a_spec_is_one_that_an_engine_takes() -> No
 
     assert example == json.loads(spec.wire())
     assert [] == problems(spec)
-    assert [] == list(unheard(spec))
+    assert [] == unheard(spec)
 
 
 # --- a user's own models ---------------------------------------------------------------------------------------------
