@@ -349,6 +349,14 @@ async def test_every_error_has_its_status(server: tuple[FastAPI, httpx.AsyncClie
     assert expected == found
 
 
+def test_the_page_on_it_has_the_same_table() -> None:
+    page = (APP.parents[1] / "docs" / "fastapi.md").read_text()
+    told = {name: row for row in re.findall(r"^\| (\d.*)$", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    statuses = {name: str(status) for status, names in STATUSES.items() for name in names if name in told}
+    assert len(statuses) > 20
+    assert [] == [name for name, status in statuses.items() if status not in told[name].partition("|")[0]]
+
+
 Trouble = Callable[[FakeEngine], object]
 
 

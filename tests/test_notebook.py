@@ -33,6 +33,8 @@ from swarmkit import (
 from swarmkit.notebook import Table, table
 from swarmkit.testing import FakeEngine
 
+pytestmark = pytest.mark.anyio
+
 NOTEBOOK: Final = Path(__file__).parents[1] / "examples" / "rollout.ipynb"
 
 
@@ -118,8 +120,6 @@ def test_the_notebook_tells_its_story_from_top_to_bottom(tmp_path: Path) -> None
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
-
-pytestmark = pytest.mark.anyio
 
 
 def rows(seen: Table) -> list[list[str]]:

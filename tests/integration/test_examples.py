@@ -49,7 +49,7 @@ def test_the_demo_tells_the_whole_story(engine: Engine) -> None:
 
 
 def test_the_backend_deploys_follows_and_removes_a_service(engine: Engine) -> None:
-    serve = [sys.executable, "-m", "uvicorn", "--app-dir", EXAMPLES, "--port", "0", "fastapi_app:app"]
+    serve = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", "0", "fastapi_app:app"]
     environment = {**os.environ, "DOCKER_HOST": engine.host}
     container = {"Image": "busybox:1.36", "Command": ["sh", "-c", "echo ready; sleep 600"], "StopSignal": "SIGKILL"}
     spec = {"TaskTemplate": {"ContainerSpec": container}, "UpdateConfig": {"Monitor": 500_000_000}}

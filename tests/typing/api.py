@@ -215,6 +215,7 @@ from swarmkit import (
     Watch,
     WireModel,
     cpus,
+    notebook,
     parse_bytes,
     progress,
 )
@@ -1085,6 +1086,14 @@ async def drawn(client: SwarmClient) -> None:
     assert_type(rollout, Rollout)
     shown: RenderableType = progress.view(*rollout.services, seconds=rollout.seconds)
     Console().print(shown, progress.view(rollout.progress))
+
+
+async def tables(client: SwarmClient) -> None:
+    shown = assert_type(notebook.table(await client.services.list()), notebook.Table)
+    assert_type(shown.headings, tuple[str, ...])
+    assert_type(shown.rows[0][0].text, str)
+    notebook.table(await client.services.ps("web"))
+    notebook.table(node for node in await client.nodes.list())
 
 
 async def wait(client: SwarmClient) -> None:
