@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -26,19 +26,18 @@ from swarmkit import LogStream, Progress, Service, ServiceSpec, ServiceUpdated, 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
 
-STATUS: dict[type[Exception], int] = {
-    sk.SwarmkitError: 500,  # all that is not named below: this backend is not set up as it should be
-    **dict.fromkeys((sk.BadRequest,), 400),
-    **dict.fromkeys((sk.Forbidden,), 403),
-    **dict.fromkeys((sk.NotFound, sk.ServiceRemoved), 404),
-    **dict.fromkeys((sk.NameConflict, sk.OutOfSequence, sk.InUse, sk.PortInUse, sk.AlreadyInSwarm), 409),
-    **dict.fromkeys((sk.RolloutFailed,), 409),
-    **dict.fromkeys((sk.InvalidSpec, sk.InvalidReference, sk.UnsupportedFeature, sk.Unimplemented), 422),
-    **dict.fromkeys((RequestValidationError,), 422),
-    **dict.fromkeys((sk.EngineError, sk.OutcomeUnknown, sk.ProtocolError, sk.StreamError), 502),
-    **dict.fromkeys((sk.NotAManager, sk.NoQuorum, sk.SwarmLocked, sk.EngineUnreachable, sk.ClientClosed), 503),
-    **dict.fromkeys((sk.EngineTimeout, sk.RolloutTimeout), 504),
+KINDS: dict[int, tuple[type[Exception], ...]] = {
+    400: (sk.BadRequest,),
+    403: (sk.Forbidden,),
+    404: (sk.NotFound, sk.ServiceRemoved),
+    409: (sk.NameConflict, sk.OutOfSequence, sk.InUse, sk.PortInUse, sk.AlreadyInSwarm, sk.RolloutFailed),
+    422: (sk.InvalidSpec, sk.InvalidReference, sk.UnsupportedFeature, sk.Unimplemented, RequestValidationError),
+    500: (sk.SwarmkitError,),  # all that is not named: this backend is not set up as it should be
+    502: (sk.EngineError, sk.OutcomeUnknown, sk.ProtocolError, sk.StreamError),
+    503: (sk.NotAManager, sk.NoQuorum, sk.SwarmLocked, sk.EngineUnreachable, sk.ClientClosed),
+    504: (sk.EngineTimeout, sk.RolloutTimeout),
 }
+STATUS = {kind: status for status, kinds in KINDS.items() for kind in kinds}
 """The status of each error. One that is not here has that of the nearest kind above it."""
 
 
@@ -76,10 +75,10 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
 
 
 class Deployed(BaseModel):
-    """What was done, `created`, `updated` or `unchanged`, and what was not as asked for."""
+    """What was done, and what was not as asked for."""
 
     id: str
-    outcome: str
+    outcome: Literal["created", "updated", "unchanged"]
     changes: list[str]
     warnings: list[str]
 
@@ -104,12 +103,8 @@ class Verdict(BaseModel):
 # Pages that show OpenAPI do not know yet how to show what a stream is made of.
 EVENTS = 'event: progress\ndata: {"service_name": "web", "phase": "updating", "wanted": 2, "arrived": 1, …}\n\n' \
          'event: verdict\ndata: {"converged": true}\n'  # fmt: skip
-LINES = '{"time": "2026-11-24T11:19:05.569719Z", "stream": "stdout", "slot": 1, "task_id": "…", "message": "ready"}\n'
+LINE = {"time": "2026-11-24T11:19:05.569719Z", "stream": "stdout", "slot": 1, "task_id": "…", "message": "ready"}
 FAILURE = {"title": "Not Found", "status": 404, "detail": "service web not found", "error": "NotFound"}
-
-
-def content(media_type: str, **what: Any) -> dict[str, Any]:
-    return {"content": {media_type: what}}
 
 
 # --- what routes are given -------------------------------------------------------------------------------------------
@@ -145,11 +140,7 @@ async def logs_of(
 
 FAILS = {
     "description": "It failed: `status` says in which way, `error` and `detail` say why.",
-    **content(
-        "application/problem+json",
-        schema=Failure.model_json_schema(),
-        example=FAILURE,
-    ),
+    "content": {"application/problem+json": {"schema": Failure.model_json_schema(), "example": FAILURE}},
 }
 router = APIRouter(prefix="/services", tags=["services"], responses={"default": FAILS})
 
@@ -161,8 +152,8 @@ async def list_services(client: Client) -> list[Service]:
 
 
 @router.put("/{name}", responses={201: {"model": Deployed}})
-async def deploy(client: Client, name: Name, spec: ServiceSpec, response: Response) -> Deployed:
-    """Make the service what the body says: create it, update it, or leave it alone if it is that."""
+async def deploy(client: Client, name: str, spec: ServiceSpec, response: Response) -> Deployed:
+    """Make the service of this name what the body says: create it, update it, or leave it alone if it is that."""
     if spec.name not in (None, name):
         raise sk.InvalidSpec([sk.Problem("Name", f"is {spec.name!r}, where the path says {name!r}")])
     spec.name = name
@@ -205,7 +196,7 @@ async def read_status(client: Client, name: Name) -> Progress:
 @router.get(
     "/{name}/rollout",
     response_class=EventSourceResponse,
-    responses={200: content("text/event-stream", example=EVENTS)},
+    responses={200: {"content": {"text/event-stream": {"example": EVENTS}}}},
 )
 async def follow_rollout(
     client: Client,
@@ -225,7 +216,7 @@ async def follow_rollout(
     yield ServerSentEvent(event="verdict", data=verdict.model_dump(exclude_defaults=True))
 
 
-@router.get("/{name}/logs", responses={200: content("application/jsonl", example=LINES)})
+@router.get("/{name}/logs", responses={200: {"content": {"application/jsonl": {"example": LINE}}}})
 async def read_logs(lines: Annotated[LogStream, Depends(logs_of)]) -> AsyncIterable[Line]:
     """What the tasks wrote, one JSON object a line."""
     async for line in lines:
