@@ -30,7 +30,15 @@ KINDS: dict[int, tuple[type[Exception], ...]] = {
     400: (sk.BadRequest,),
     403: (sk.Forbidden,),
     404: (sk.NotFound, sk.ServiceRemoved),
-    409: (sk.NameConflict, sk.OutOfSequence, sk.InUse, sk.PortInUse, sk.AlreadyInSwarm, sk.RolloutFailed),
+    409: (
+        sk.NameConflict,
+        sk.OutOfSequence,
+        sk.FailedPrecondition,
+        sk.InUse,
+        sk.PortInUse,
+        sk.AlreadyInSwarm,
+        sk.RolloutFailed,
+    ),
     422: (sk.InvalidSpec, sk.InvalidReference, sk.UnsupportedFeature, sk.Unimplemented, RequestValidationError),
     500: (sk.SwarmkitError,),  # all that is not named: this backend is not set up as it should be
     502: (sk.EngineError, sk.OutcomeUnknown, sk.ProtocolError, sk.StreamError),
