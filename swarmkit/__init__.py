@@ -7,6 +7,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._rotation import Rotated
     from ._tls import TLSConfig
     from .auth import RegistryAuth
     from .client import SwarmClient
@@ -215,6 +216,7 @@ if TYPE_CHECKING:
     from .versions import ApiVersion
 
 _HOMES = {
+    "_rotation": "Rotated",
     "_tls": "TLSConfig",
     "auth": "RegistryAuth",
     "client": "SwarmClient",
@@ -415,6 +417,7 @@ __all__ = [
     "Rollout",
     "RolloutFailed",
     "RolloutTimeout",
+    "Rotated",
     "SELinuxContext",
     "SeccompOpts",
     "Secret",

@@ -92,7 +92,7 @@ class Conflicts:
         """
         began = self._clock.now()
         found = await read()
-        lock = self._lock(found.id)
+        lock = self.lock(found.id)
         was_busy = lock.locked()
         async with _held(lock, None if timeout is None else timeout - (self._clock.now() - began)):
             if was_busy:
@@ -118,7 +118,8 @@ class Conflicts:
                     raise
                 raise conflict from None
 
-    def _lock(self, object_id: str) -> anyio.Lock:
+    def lock(self, object_id: str) -> anyio.Lock:
+        """What is held while an object is changed, one for each id and event loop."""
         key = anyio.lowlevel.current_token(), object_id
         lock = self._locks.get(key)
         if lock is None:

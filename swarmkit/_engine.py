@@ -23,7 +23,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from copy import copy
@@ -395,6 +395,30 @@ class Engine:
         finally:
             with suppress(ValueError):  # the coroutine was left behind, and is closed from elsewhere
                 _deadline.reset(token)
+
+    async def together(self, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+        """What these calls give, all made at the same time and within the caller's deadline.
+
+        The first that fails ends the others, and its error comes out as itself.
+        """
+        if len(calls) == 1:
+            return [await calls[0]()]
+        end, results, failures = _shared_deadline(), dict[int, T](), list[Exception]()
+
+        async def run(index: int, call: Callable[[], Awaitable[T]]) -> None:
+            _deadline.set((anyio.get_current_task().id, end))  # of this task alone: it has a context of its own
+            try:
+                results[index] = await call()
+            except Exception as error:
+                failures.append(error)
+                group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for index, call in enumerate(calls):
+                group.start_soon(run, index, call)
+        if failures:
+            raise failures[0]
+        return [results[index] for index in range(len(calls))]
 
     async def _within_deadline(self, request: _Request, step: Callable[[_Request], Awaitable[T]]) -> T:
         loop = self._current_loop()

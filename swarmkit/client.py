@@ -14,9 +14,11 @@ from ._engine import Engine
 from ._pinning import PinDigest
 from ._tls import TLSConfig
 from .auth import RegistryAuthOption
+from .configs import Configs
 from .errors import UnsupportedApiVersion
 from .networks import Networks
 from .nodes import Nodes
+from .secrets import Secrets
 from .services import Services
 from .system import System
 from .tasks import Tasks
@@ -56,6 +58,8 @@ class SwarmClient:
     tasks: Tasks
     nodes: Nodes
     networks: Networks
+    secrets: Secrets
+    configs: Configs
     system: System
 
     def __init__(
@@ -84,6 +88,8 @@ class SwarmClient:
         self.networks = Networks(self._engine)
         self.system = System(self._engine, registry_auth)
         self.services = Services(self._engine, self.tasks, registry_auth, pin_digest)
+        self.secrets = Secrets(self._engine, self.services)
+        self.configs = Configs(self._engine, self.services)
 
     async def __aenter__(self) -> Self:
         return self

@@ -14,22 +14,22 @@ from typing import Any, Final, Literal, overload
 from . import _glances, canonical, patch, refusals
 from ._conflicts import Conflicts, R, Write, index_of, strictly, write_strictly
 from ._engine import Engine, reference
+from ._names import resolve
 from ._pinning import ImageChange, PinDigest, checked
 from .auth import ChangeAuthOption, Lookup, RegistryAuth, RegistryAuthOption
 from .convergence import Limits
-from .errors import InvalidReference, InvalidSpec, NameConflict, NotFound, Problem
+from .errors import InvalidSpec, NameConflict, NotFound, Problem
 from .logs import LogStream, Since, logs_query
 from .models._wire import UNSET, Unset
 from .models.common import ObjectVersion
 from .models.endpoint import EndpointSpec
 from .models.filters import (
-    NetworkInspectQuery,
     ServiceFilters,
     ServiceInspectQuery,
     ServiceListQuery,
     ServiceUpdateQuery,
 )
-from .models.network import Network, NetworkAttachmentConfig
+from .models.network import NetworkAttachmentConfig
 from .models.rollout import Rollout
 from .models.service import (
     Mode,
@@ -152,6 +152,7 @@ class Services:
                 _join(spec, networks)
         await self._refuse(spec)
         with self._engine.one_deadline():
+            await resolve(self._engine, spec)
             credentials = await self._image_change(registry_auth, pin_digest).prepare(spec, None)
             created = await self._engine.call(
                 "POST", "/services/create", body=spec, headers=credentials.headers, into=ServiceCreated
@@ -358,6 +359,7 @@ class Services:
         base = index_of(version)
         with self._engine.one_deadline():
             live = (await self.inspect(service)).spec if spec.image else spec
+            await resolve(self._engine, spec, live)
             credentials = await self._image_change(registry_auth, pin_digest).prepare(spec, live)
             write = self._write(service_id, spec, base, credentials, live)
             return await write_strictly(lambda: self.inspect(service), write, base=base)
@@ -511,6 +513,7 @@ class Services:
         live = await self.inspect(service)
         spec = patch.changed(live.spec, change)
         await self._refuse(spec, live.spec)
+        await resolve(self._engine, spec, live.spec)
         await self._engine.check("POST", f"/services/{live.id}/update", spec)
         changes = patch.diff(live.spec, spec)
         is_job = live.spec.mode is not None and live.spec.mode.is_job
@@ -622,6 +625,7 @@ class Services:
         async def prepare(live: Service) -> Write[Service, ServiceUpdated]:
             spec = patch.changed(live.spec, change)
             await self._refuse(spec, live.spec)
+            await resolve(self._engine, spec, live.spec)
             credentials = await image.prepare(spec, live.spec)
             return self._write(live.id, spec, live.version.index, credentials, live.spec)
 
@@ -636,7 +640,7 @@ class Services:
 
         async def prepare(live: Service) -> Write[Service, Applied]:
             spec = wanted.model_copy(deep=True)
-            await self._find_networks(spec, live.spec)
+            await resolve(self._engine, spec, live.spec, compare=True)
             if not pins:
                 canonical.keep_what_is_settled(spec, live.spec)
             credentials = await image.prepare(spec, live.spec)
@@ -654,16 +658,6 @@ class Services:
             )
 
         return await self._until_it_lands(service_id, prepare)
-
-    async def _find_networks(self, spec: ServiceSpec, live: ServiceSpec) -> None:
-        """Put ids in the place of networks' names, as engines do, to make it comparable with the live spec."""
-        known = {attachment.target for attachment in _networks_of(live)}
-        for attachment in _networks_of(spec):
-            if attachment.target and attachment.target not in known:
-                with suppress(NotFound, InvalidReference):  # the engine refuses it, and says it better
-                    path = f"/networks/{reference(attachment.target, 'network')}"
-                    query = NetworkInspectQuery(scope="swarm")
-                    attachment.target = (await self._engine.call("GET", path, query=query, into=Network)).id
 
     async def _refuse(self, spec: ServiceSpec, live: ServiceSpec | None = None, *, replaced: str | None = None) -> None:
         """Raise InvalidSpec for what the engine would accept and do otherwise."""
@@ -754,10 +748,6 @@ def _id(service: str) -> str:
 def _landed(now: Service, goal: ServiceSpec | None, warnings: Sequence[str] = ()) -> ServiceUpdated | None:
     """What a change gives whose answer was lost, if the service now is what it was to become."""
     return None if goal is None or canonical.changes(goal, now.spec) else ServiceUpdated(warnings=[*warnings])
-
-
-def _networks_of(spec: ServiceSpec) -> Sequence[NetworkAttachmentConfig]:
-    return (spec.task_template and spec.task_template.networks) or ()
 
 
 def _is_whole(number: object) -> bool:

@@ -411,7 +411,8 @@ _REFUSED: Final[list[Callable[[Any], None]]] = [
     lambda s: s.add_host(a=None),
     lambda s: s.add_group(1),
     lambda s: s.add_ulimit(nofile="1"),
-    lambda s: s.add_secret("password"),
+    lambda s: s.add_secret("source=password,mode=hunter"),
+    lambda s: s.add_config("target=hunter"),
 ]
 
 

@@ -112,15 +112,15 @@ async def test_docker_py_stops_checking_at_1_38_so_that_jobs_become_services() -
 async def test_docker_py_changes_the_callers_template() -> None:
     template = TaskTemplate(container_spec=ContainerSpec("nginx", env={"A": "1"}))
     before = template.wire()
-    await sent_by_create(template, networks=["front"])
-    await sent_by_update(SERVICE, task_template=template, networks=["front"])
+    await sent_by_create(template, networks=["host"])
+    await sent_by_update(SERVICE, task_template=template, networks=["host"])
     assert template.wire() == before
 
 
 async def test_docker_py_and_aiodocker_send_networks_where_engines_drop_them() -> None:
-    sent = await sent_by_create(TEMPLATE, networks=["front"])
+    sent = await sent_by_create(TEMPLATE, networks=["host"])
     assert "Networks" not in sent
-    assert sent["TaskTemplate"]["Networks"] == [{"Target": "front"}]
+    assert sent["TaskTemplate"]["Networks"] == [{"Target": "host"}]
 
 
 async def test_docker_py_resets_what_an_update_does_not_give() -> None:

@@ -91,7 +91,7 @@ async def test_a_whole_spec_and_its_parts_are_the_same_request() -> None:
         name="web",
         labels={"a": "b"},
         task_template=TaskTemplate(
-            container_spec=ContainerSpec("nginx"), networks=[NetworkAttachmentConfig(target="front")]
+            container_spec=ContainerSpec("nginx"), networks=[NetworkAttachmentConfig(target="host")]
         ),
         mode=ServiceMode(replicated=Replicated(replicas=0)),
         update_config=UpdateConfig(parallelism=0),
@@ -104,7 +104,7 @@ async def test_a_whole_spec_and_its_parts_are_the_same_request() -> None:
                 labels={"a": "b"},
                 mode=Replicated(replicas=0),
                 update_config=UpdateConfig(parallelism=0),
-                networks=["front"],
+                networks=["host"],
             )
             await client.services.create(whole)
         parts, at_once = engine.received
@@ -717,10 +717,10 @@ async def test_networks_on_update_replace_those_of_the_task_template_and_old_one
         lambda request: UPDATED if request.method == "POST" else answer(service(Networks=[{"Target": "old"}]))
     ) as engine:
         async with SwarmClient(engine.host) as client:
-            await client.services.update("web", networks=["new"])
+            await client.services.update("web", networks=["host"])
     sent = change(engine).json
     assert "Networks" not in sent
-    assert sent["TaskTemplate"]["Networks"] == [{"Target": "new"}]
+    assert sent["TaskTemplate"]["Networks"] == [{"Target": "host"}]
 
 
 # --- lists -----------------------------------------------------------------------------------------------------------

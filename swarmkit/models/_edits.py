@@ -277,10 +277,14 @@ class Edits(LabelEdits):
         """Remove what is mounted at these targets: `--mount-rm`."""
         _MOUNTS.drop(self, set(map(normpath, targets)))
 
-    def add_secret(self, *secrets: SecretReference | Secret) -> None:
+    def add_secret(self, *secrets: SecretReference | Secret | str) -> None:
         """Give tasks secrets, each in place of the one in that file: `--secret-add`.
 
-        A secret as it was inspected becomes a file of its name; `SecretReference.as_file` says another one.
+        A secret as it was inspected, or its name, becomes a file of that name. `SecretReference.named` says another
+        one, and so does a text that `SecretReference.parse` reads.
+
+        Raises:
+            ValueError: a text is no secret.
         """
         given = [SecretReference.as_file(one.id, one.name) if isinstance(one, Secret) else one for one in secrets]
         _SECRETS.put(self, ContainerSpec(secrets=given).secrets or ())
@@ -289,10 +293,14 @@ class Edits(LabelEdits):
         """Take secrets of these names from the tasks, whatever their files are: `--secret-rm`."""
         _SECRETS.drop(self, names, attrgetter("secret_name"))
 
-    def add_config(self, *configs: ConfigReference | Config) -> None:
+    def add_config(self, *configs: ConfigReference | Config | str) -> None:
         """Give tasks configs, each in place of the one in that file: `--config-add`.
 
-        A config as it was inspected becomes a file of its name; `ConfigReference.as_file` says another one.
+        A config as it was inspected, or its name, becomes a file of that name. `ConfigReference.named` says another
+        one, and so does a text that `ConfigReference.parse` reads.
+
+        Raises:
+            ValueError: a text is no config.
         """
         given = [ConfigReference.as_file(one.id, one.name) if isinstance(one, Config) else one for one in configs]
         _CONFIGS.put(self, ContainerSpec(configs=given).configs or ())

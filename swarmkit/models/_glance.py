@@ -1,9 +1,15 @@
-"""What is read again and again while a rollout is under way: little of all that an engine says about each object."""
+"""What is read often, or by the hundred: little of all that an engine says about each object."""
+
+from datetime import UTC, datetime
+from typing import Final
 
 from pydantic import ConfigDict
 
 from ._wire import Int, Timestamp, WireModel
 from .common import ObjectVersion
+
+ROTATION_OF: Final = "docker-swarmkit.rotation.of"
+"""The label of a secret or config that says which name it was rotated under."""
 
 
 class _Glance(WireModel):
@@ -60,3 +66,27 @@ class NodeGlance(_Glance):
     id: str
     spec: NodeSpecGlance
     status: NodeStatusGlance | None = None
+
+
+class DocumentSpecGlance(_Glance):
+    """What a secret or config is called."""
+
+    name: str = ""
+    labels: dict[str, str] | None = None
+
+
+class DocumentGlance(_Glance):
+    """A secret or config, as far as a service refers to it."""
+
+    id: str
+    created_at: Timestamp = None
+    spec: DocumentSpecGlance
+
+    @property
+    def rotation_of(self) -> str:
+        """The name that it was rotated under; empty where it was not."""
+        return (self.spec.labels or {}).get(ROTATION_OF, "")
+
+    def age(self) -> tuple[datetime, str]:
+        """What sorts the oldest first."""
+        return self.created_at or datetime.min.replace(tzinfo=UTC), self.id

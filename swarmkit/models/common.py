@@ -1,10 +1,14 @@
 """What the objects of a swarm have in common, and the small parts that several of them hold."""
 
-from typing import Annotated, Self
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Self
 
 from pydantic import Field
 
 from ._wire import Int, Timestamp, WireModel
+
+_MODE: Final = re.compile(r"0o?[0-7]+")
 
 
 class ObjectVersion(WireModel):
@@ -80,3 +84,27 @@ class Driver(WireModel):
     """Name of the driver, such as `json-file`."""
     options: Annotated[dict[str, str] | None, Field(repr=False)] = None
     """Options of the driver; may hold credentials, so never shown."""
+
+
+def read_reference(text: str, kind: str) -> tuple[str, Mapping[str, Any]]:
+    """The name and the options of a reference to a secret or config that is written as Docker's program takes it.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not {"=", ","}.intersection(text):
+        text = f"source={text}"
+    options: dict[str, Any] = {}
+    for part in text.split(","):
+        key, _, value = part.partition("=")
+        key = "source" if key == "src" else key
+        if key not in ("source", "target", "uid", "gid", "mode") or not value or key in options:
+            raise ValueError(f"not a {kind} (expected 'source=NAME,target=FILE,uid=UID,gid=GID,mode=0400'): {text!r}")
+        options[key] = value
+    if "mode" in options:
+        if not _MODE.fullmatch(options["mode"]):
+            raise ValueError(f"the mode of a {kind} is written in octal, such as 0400: {text!r}")
+        options["mode"] = int(options["mode"].replace("o", ""), 8)
+    if "source" not in options:
+        raise ValueError(f"which {kind} is missing (source=NAME): {text!r}")
+    return options.pop("source"), options

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ..versions import Since
 from ._wire import OCTAL, TEXT, UNSET, Base64, Int, Unset, WireModel, as_text
-from .common import Driver, SwarmObject
+from .common import Driver, SwarmObject, read_reference
 
 
 class ConfigReferenceFile(WireModel):
@@ -35,9 +35,9 @@ class ConfigReference(WireModel):
     runtime: Annotated[ConfigReferenceRuntime | None, Since("1.40", presence=True)] = None
     """Set, and empty, where the config is for the runtime and not a file."""
     config_id: str | None = None
-    """Id of the config; must belong to `config_name`."""
+    """Id of the config; must belong to `config_name`. Looked up where there is a name alone."""
     config_name: str | None = None
-    """Name of the config."""
+    """Name of the config. Looked up where there is an id alone."""
 
     @classmethod
     def as_file(
@@ -53,6 +53,26 @@ class ConfigReference(WireModel):
         """The config as a file of its own name in the root folder, root's and readable by all unless said."""
         file = ConfigReferenceFile(name=target or config_name, uid=uid, gid=gid, mode=mode)
         return cls(file=file, config_id=config_id, config_name=config_name)
+
+    @classmethod
+    def named(
+        cls, config_name: str, *, target: str | None = None, uid: str = "0", gid: str = "0", mode: int = 0o444
+    ) -> Self:
+        """The config of this name, as `as_file`: its id is looked up when the service is created or changed."""
+        file = ConfigReferenceFile(name=target or config_name, uid=uid, gid=gid, mode=mode)
+        return cls(file=file, config_name=config_name)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """What `--config` takes: a name, or `source=NAME,target=FILE,uid=UID,gid=GID,mode=0400`.
+
+        All but the source may be left out, as in `named`. A mode is written in octal, with a 0 before it.
+
+        Raises:
+            ValueError: the text is not of that form.
+        """
+        name, options = read_reference(text, "config")
+        return cls.named(name, **options)
 
 
 class ConfigSpec(WireModel):

@@ -1,7 +1,7 @@
 """The container spec of a task template and its parts."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -213,8 +213,8 @@ class ContainerSpec(WireModel):
         healthcheck: Healthcheck | Unset | None = UNSET,
         hosts: Mapping[str, str] | Sequence[str] | Unset | None = UNSET,
         dns_config: DNSConfig | Unset | None = UNSET,
-        secrets: Sequence[SecretReference] | Unset | None = UNSET,
-        configs: Sequence[ConfigReference] | Unset | None = UNSET,
+        secrets: Sequence[SecretReference | str] | Unset | None = UNSET,
+        configs: Sequence[ConfigReference | str] | Unset | None = UNSET,
         isolation: Literal["default", "process", "hyperv"] | str | Unset | None = UNSET,
         init: bool | Unset | None = UNSET,
         sysctls: Mapping[str, str] | Unset | None = UNSET,
@@ -228,18 +228,20 @@ class ContainerSpec(WireModel):
 
         `command` and `args` may be one string, split as a shell splits words; `env` a mapping, where None gives the
         name alone (taken from the image's environment); `hosts` a mapping of host name to address; a mount the text
-        that `Mount.parse` takes. Other keywords are wire keys.
+        that `Mount.parse` takes; a secret or config its name, or what `SecretReference.parse` takes. Other keywords are
+        wire keys.
 
         Raises:
             pydantic.ValidationError: a value has the wrong type, or a keyword is neither a field nor a wire key.
-            ValueError: a command or mount cannot be read.
+            ValueError: a command, mount, secret or config cannot be read.
         """
         given: dict[str, Any] = {
             "image": image, "labels": labels, "command": _words(command), "args": _words(args), "hostname": hostname,
             "env": _env_lines(env), "dir": dir, "user": user, "groups": groups, "privileges": privileges, "tty": tty,
-            "open_stdin": open_stdin, "read_only": read_only, "mounts": _mounts(mounts), "stop_signal": stop_signal,
-            "stop_grace_period": stop_grace_period, "healthcheck": healthcheck, "hosts": _host_lines(hosts),
-            "dns_config": dns_config, "secrets": secrets, "configs": configs, "isolation": isolation, "init": init,
+            "open_stdin": open_stdin, "read_only": read_only, "mounts": _parsed(mounts, Mount.parse),
+            "stop_signal": stop_signal, "stop_grace_period": stop_grace_period, "healthcheck": healthcheck,
+            "hosts": _host_lines(hosts), "dns_config": dns_config, "secrets": _parsed(secrets, SecretReference.parse),
+            "configs": _parsed(configs, ConfigReference.parse), "isolation": isolation, "init": init,
             "sysctls": sysctls, "capability_add": capability_add, "capability_drop": capability_drop,
             "ulimits": ulimits, "oom_score_adj": oom_score_adj,
         }  # fmt: skip
@@ -276,7 +278,7 @@ def _lines(mapping: Mapping[str, object], form: str) -> list[object]:
     ]
 
 
-def _mounts(mounts: Sequence[Mount | str] | Unset | None) -> object:
-    if mounts is None or isinstance(mounts, Unset | str):
-        return mounts  # one text is a sequence too, of letters: pydantic refuses it
-    return [Mount.parse(mount) if isinstance(mount, str) else mount for mount in mounts]
+def _parsed(items: Sequence[object] | Unset | None, parse: Callable[[str], object]) -> object:
+    if items is None or isinstance(items, Unset | str):
+        return items  # one text is a sequence too, of letters: pydantic refuses it
+    return [parse(item) if isinstance(item, str) else item for item in items]

@@ -108,25 +108,25 @@ class NodeFilters(Filters):
 
 
 class SecretFilters(Filters):
-    """Filters of `secrets.list`."""
+    """Filters of `secrets.list`. Here names and ids are alternatives too."""
 
     id: Values = None
     """Id, or the beginning of one."""
     name: Values = None
-    """Name, or the beginning of one."""
+    """Name, or the beginning of one, in any case."""
     names: Values = None
-    """Name, whole."""
+    """Name, whole, in any case."""
     label: Values = None
     """`key` or `key=value` of a label."""
 
 
 class ConfigFilters(Filters):
-    """Filters of `configs.list`."""
+    """Filters of `configs.list`. Here names and ids are alternatives too."""
 
     id: Values = None
     """Id, or the beginning of one."""
     name: Values = None
-    """Name, or the beginning of one."""
+    """Name, or the beginning of one, in any case."""
     label: Values = None
     """`key` or `key=value` of a label."""
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ..versions import Since
 from ._wire import OCTAL, TEXT, UNSET, Base64, Int, Unset, WireModel, as_text
-from .common import Driver, SwarmObject
+from .common import Driver, SwarmObject, read_reference
 
 
 class SecretReferenceFile(WireModel):
@@ -29,9 +29,9 @@ class SecretReference(WireModel):
     file: SecretReferenceFile | None = None
     """Where tasks find it."""
     secret_id: str | None = None
-    """Id of the secret; must belong to `secret_name`."""
+    """Id of the secret; must belong to `secret_name`. Looked up where there is a name alone."""
     secret_name: str | None = None
-    """Name of the secret."""
+    """Name of the secret. Looked up where there is an id alone."""
 
     @classmethod
     def as_file(
@@ -47,6 +47,26 @@ class SecretReference(WireModel):
         """The secret as a file of its own name below /run/secrets, root's and readable by all unless said."""
         file = SecretReferenceFile(name=target or secret_name, uid=uid, gid=gid, mode=mode)
         return cls(file=file, secret_id=secret_id, secret_name=secret_name)
+
+    @classmethod
+    def named(
+        cls, secret_name: str, *, target: str | None = None, uid: str = "0", gid: str = "0", mode: int = 0o444
+    ) -> Self:
+        """The secret of this name, as `as_file`: its id is looked up when the service is created or changed."""
+        file = SecretReferenceFile(name=target or secret_name, uid=uid, gid=gid, mode=mode)
+        return cls(file=file, secret_name=secret_name)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """What `--secret` takes: a name, or `source=NAME,target=FILE,uid=UID,gid=GID,mode=0400`.
+
+        All but the source may be left out, as in `named`. A mode is written in octal, with a 0 before it.
+
+        Raises:
+            ValueError: the text is not of that form.
+        """
+        name, options = read_reference(text, "secret")
+        return cls.named(name, **options)
 
 
 class SecretSpec(WireModel):

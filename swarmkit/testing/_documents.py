@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..models.config import ConfigSpec
 from ..models.secret import SecretSpec
-from ._call import Call, Response, answer, find, matches, nothing, nowhere
+from ._call import Call, Response, answer, find, has_labels, nothing, nowhere
 from ._store import Entity, Json, Refusal, Store, items, rpc
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9]+(?:[a-zA-Z0-9-_.]*[a-zA-Z0-9])?")
@@ -35,9 +35,7 @@ class Documents:
         match call.method, *parts:
             case ("GET",):
                 filters = call.filters("id", "name", "label", *(["names"] if self._is_secret else []))
-                names = filters.get("names")
-                found = [one for one in self._known.values() if matches(one, filters)]
-                return answer(200, [self._show(one) for one in found if not names or one.name in names])
+                return answer(200, [self._show(one) for one in self._known.values() if _passes(one, filters)])
             case "POST", "create":
                 return self._create(call)
             case "GET", name:
@@ -108,3 +106,12 @@ class Documents:
         self._store.index += 1
         self._store.emit(self._kind, "remove", one.id, {"name": one.name})
         return nothing(204)
+
+
+def _passes(one: Entity, filters: Mapping[str, list[str]]) -> bool:
+    """Whether one is in a list: here names and ids are alternatives too, and names are the same in any case."""
+    name = one.name.lower()
+    wanted = [name == text.lower() for text in filters.get("names", [])]
+    wanted += [name.startswith(text.lower()) for text in filters.get("name", [])]
+    wanted += [one.id.startswith(text) for text in filters.get("id", [])]
+    return (any(wanted) or not wanted) and has_labels(one.labels, filters.get("label"))
