@@ -282,4 +282,4 @@ def _label(one: Secret | Config, key: str) -> str:
 
 def _slow_digest(data: bytes, salt: str) -> str:
     """A digest that takes long enough to make guessing the data of no use, where the salt is known."""
-    return hashlib.scrypt(data, salt=bytes.fromhex(salt), n=1 << 15, r=8, p=1, maxmem=1 << 26, dklen=_DIGITS // 2).hex()
+    return hashlib.scrypt(data, salt=bytes.fromhex(salt), n=1 << 14, r=8, p=1, maxmem=1 << 25, dklen=_DIGITS // 2).hex()

@@ -45,7 +45,7 @@ class Configs:
         """A new config, from its name and data, or from a whole ConfigSpec. Returns its id.
 
         `data` is bytes, text, which is kept in UTF-8, or the path of a file with it. Engines take up to
-        1,024,000 bytes.
+        1,023,999 bytes.
         With `templating="golang"` it is a template that is filled in for each task.
 
         POST /configs/create, API 1.30; `templating` 1.37.

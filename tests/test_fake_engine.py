@@ -1056,12 +1056,12 @@ async def test_addresses_and_ports_are_given_and_kept(engine: FakeEngine, client
 
 
 async def test_a_network_of_one_engine_only_is_none_for_services(engine: FakeEngine, client: SwarmClient) -> None:
-    ask(engine, "POST", "/networks/create", {"Name": "local", "Driver": "bridge"})
+    _, made = ask(engine, "POST", "/networks/create", {"Name": "local", "Driver": "bridge"})
     join: Callable[[str], Awaitable[Any]] = lambda name: client.services.create(  # noqa: E731
         template(), name="web", networks=[NetworkAttachmentConfig(target=name)]
     )
     with pytest.raises(Exception, match="cannot be used with services"):
-        await join("local")
+        await join(made["Id"])
     await join("host")
 
 

@@ -83,7 +83,7 @@ class ConfigSpec(WireModel):
     labels: dict[str, str] | None = None
     """Labels."""
     data: Annotated[Base64 | None, TEXT, Field(repr=False)] = None
-    """Its content, up to 1,000 KiB; text assigned goes as UTF-8. Not shown, as it is long."""
+    """Its content, up to 1,023,999 bytes; text assigned goes as UTF-8. Not shown, as it is long."""
     templating: Annotated[Driver | None, Since("1.37")] = None
     """How the data is filled in for each task; `golang` for Go templates. Engines refuse it below that version."""
 

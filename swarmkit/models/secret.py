@@ -77,7 +77,7 @@ class SecretSpec(WireModel):
     labels: dict[str, str] | None = None
     """Labels."""
     data: Annotated[Base64 | None, TEXT, Field(repr=False)] = None
-    """The secret itself, up to 500 KiB; text assigned goes as UTF-8. Never shown, never given back by engines."""
+    """The secret itself, up to 511,999 bytes; text assigned goes as UTF-8. Never shown, never given back by engines."""
     driver: Annotated[Driver | None, Since("1.31")] = None
     """Where the secret is kept, in place of `data`."""
     templating: Annotated[Driver | None, Since("1.37")] = None

@@ -67,8 +67,7 @@ class Documents:
         if size > _MESSAGE_LIMIT:
             raise rpc("ResourceExhausted", f"grpc: received message larger than max ({size} vs. {_MESSAGE_LIMIT})")
         limit = 512_000 if self._is_secret else 1_024_000
-        # A secret of exactly the limit is too large, a config is not.
-        if "Driver" not in spec and not 0 < size <= limit - self._is_secret:
+        if "Driver" not in spec and not 0 < size < limit:
             raise rpc("InvalidArgument", f"{kind} data must be larger than 0 and less than {limit} bytes")
         if any(other.name.lower() == name.lower() for other in self._known.values()):
             raise rpc("AlreadyExists", f"{kind} {name} already exists")

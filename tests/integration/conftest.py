@@ -47,6 +47,7 @@ WITHOUT_TRIO: Final = frozenset(
         "test_nodes.py",
         "test_rollouts.py",
         "test_round_trip.py",
+        "test_secrets.py",
         "test_services.py",
         "test_versions.py",
     )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_never, assert_type
@@ -153,6 +153,7 @@ from swarmkit import (
     Rollout,
     RolloutFailed,
     RolloutTimeout,
+    Rotated,
     SeccompOpts,
     Secret,
     SecretCreated,
@@ -429,9 +430,9 @@ def edits(spec: ServiceSpec) -> None:
     spec.remove_port("80/udp", 81, PortConfig(target_port=82, publish_mode="host"))
     spec.add_network("backend", NetworkAttachmentConfig(target="front", aliases=["web"]))
     spec.remove_network("backend")
-    spec.add_secret(SecretReference.as_file("k2s9", "password"))
+    spec.add_secret(SecretReference.as_file("k2s9", "password"), "other")
     spec.remove_secret("password")
-    spec.add_config(ConfigReference.as_file("c7d1", "nginx"))
+    spec.add_config(ConfigReference.as_file("c7d1", "nginx"), "source=shop,target=/etc/shop.conf")
     spec.remove_config("nginx")
     spec.add_constraint("node.role==worker")
     spec.remove_constraint("node.role==worker")
@@ -625,6 +626,9 @@ def secrets(secret: Secret, created: SecretCreated) -> SecretSpec:
     assert_type(secret.spec.data, bytes | None)
     assert_type(created.id, str)
     assert_type(SecretReference.as_file(created.id, secret.name, uid="33", mode=0o400), SecretReference)
+    assert_type(SecretReference.named("db", target="/run/db", gid="33", mode=0o440), SecretReference)
+    assert_type(SecretReference.parse("source=db,target=db,mode=0400"), SecretReference)
+    ContainerSpec(secrets=["db", SecretReference.named("other")], configs=("shop",))
     SecretSpec(name="outside", driver=Driver(name="vault", options={"path": "db"}))
     return SecretSpec(name="db", labels={"team": "shop"}, data="hunter2", templating=Driver(name="golang"))
 
@@ -637,6 +641,8 @@ def configs(config: Config, created: ConfigCreated) -> ConfigSpec:
     assert_type(config.spec.data, bytes | None)
     assert_type(created.id, str)
     assert_type(ConfigReference.as_file(created.id, config.name, target="/etc/shop.conf"), ConfigReference)
+    assert_type(ConfigReference.named("shop", target="/etc/shop.conf", uid="33"), ConfigReference)
+    assert_type(ConfigReference.parse("shop"), ConfigReference)
     return ConfigSpec(name="shop", labels={"team": "shop"}, data=b"a=1", templating=Driver(name="golang"))
 
 
@@ -1051,6 +1057,30 @@ async def following_events(client: SwarmClient) -> None:
                     assert_type(item.count, int | None)
                 case _ as never:
                     assert_never(never)
+
+
+async def secrets_and_configs(client: SwarmClient, secret: Secret, config: Config) -> None:
+    assert_type(await client.secrets.create("db", "hunter2", labels={"team": "shop"}), SecretCreated)
+    assert_type(await client.secrets.create(SecretSpec(name="db", data=b"hunter2")), SecretCreated)
+    await client.secrets.create("db", Path("/run/db"), templating="golang")
+    await client.secrets.create("outside", driver=Driver(name="vault"))
+    assert_type(await client.secrets.inspect("db"), Secret)
+    assert_type(await client.secrets.list(filters={"names": ["db"]}), list[Secret])
+    await client.secrets.list(filters=SecretFilters(label=["team=shop"]))
+    await client.secrets.update("db", labels={"team": "till"}, version=secret.version)
+    await client.secrets.remove("db")
+    assert_type(await client.configs.create("shop", Path("shop.conf"), templating=Driver(name="golang")), ConfigCreated)
+    assert_type(await client.configs.create(ConfigSpec(name="shop", data="a=1")), ConfigCreated)
+    assert_type(await client.configs.inspect("shop"), Config)
+    assert_type(await client.configs.list(filters=ConfigFilters(name=["shop"])), list[Config])
+    await client.configs.update("shop", labels={}, version=config.version.index)
+    await client.configs.remove("shop")
+    rotated = await client.secrets.rotate("db", "hunter3", services=["web"], labels={"a": "b"}, timeout=60)
+    assert_type(rotated, Rotated)
+    assert_type((rotated.id, rotated.name, rotated.created), tuple[str, str, bool])
+    assert_type((rotated.services, rotated.removed), tuple[tuple[str, ...], tuple[str, ...]])
+    assert_type(rotated.kept, Mapping[str, str])
+    assert_type(await client.configs.rotate("shop", Path("shop.conf")), Rotated)
 
 
 async def logs(client: SwarmClient) -> None:
