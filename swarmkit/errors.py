@@ -7,7 +7,7 @@
     ├ UnsupportedFeature         the API version in use lacks what was asked for; nothing was sent
     ├ UnsupportedApiVersion      this package and the engine share no API version, or not the pinned one
     ├ InvalidReference           not an id, name or image reference; nothing was sent           (also a ValueError)
-    ├ InvalidSpec                the engine would accept this and do something else; nothing was sent   (ValueError)
+    ├ InvalidSpec                the engine would do something else, or it names what is not there; nothing was sent
     ├ EngineUnreachable          no connection, or it was lost; nothing was changed
     ├ EngineTimeout              no answer in time; nothing was changed
     ├ ProtocolError              what answered does not speak the Engine API
@@ -98,7 +98,10 @@ class InvalidReference(SwarmkitError, ValueError):
 
 
 class InvalidSpec(SwarmkitError, ValueError):
-    """The engine would accept this and do something else than it says. Nothing was sent."""
+    """The engine would accept this and do something else than it says, or it names what does not exist.
+
+    Nothing was sent.
+    """
 
     problems: tuple[Problem, ...]
     """All that is wrong with it."""

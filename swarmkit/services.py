@@ -112,19 +112,24 @@ class Services:
         """A new service, from a task template and what goes around it, or from a whole ServiceSpec.
 
         Returns its id and the engine's warnings; its tasks come later (`wait`). Without a name the engine makes one up.
-        `networks` are the task template's. Registry credentials for the image are looked up as the client was told to,
-        or as `registry_auth` says, and stored in the swarm with the service; None sends none. Where they cannot be had
-        that is a warning, since the image may be public, and with `registry_auth="config"` an error.
+        `networks` are the task template's. Secrets, configs and networks may be given by name: their ids are looked up,
+        all at the same time. So may they in every other method that takes a spec.
+
+        Registry credentials for the image are looked up as the client was told to, or as `registry_auth` says, and
+        stored in the swarm with the service; None sends none. Where they cannot be had that is a warning, since the
+        image may be public, and with `registry_auth="config"` an error.
 
         `pin_digest` asks the registry for the image's digest, so that every node runs the same one, and for the
         platforms it runs on, to which placement is limited then unless it has platforms already. "try" keeps the tag
         and gives a warning where there is no answer, "require" raises the engine's error. A client has a default for
         it, "never" unless said.
 
-        POST /services/create, API 1.24; pinning GET /distribution/{name}/json, API 1.30.
+        POST /services/create, API 1.24; pinning GET /distribution/{name}/json, API 1.30; for names GET /secrets,
+        API 1.25, GET /configs, API 1.30, and GET /networks/{id}, API 1.31.
 
         Raises:
-            InvalidSpec: the engine would accept it and do something else.
+            InvalidSpec: the engine would accept it and do something else, or the swarm has no secret, config or network
+                of a name in it.
             UnsupportedFeature: the API version in use lacks part of it.
             NameConflict: there is a service of that name.
             PortInUse: another service publishes one of the ports.
@@ -268,7 +273,8 @@ class Services:
 
         Raises:
             OutOfSequence: with `version`: the service has changed since; without: others were faster all the time.
-            InvalidSpec: the engine would accept a changed value and do something else.
+            InvalidSpec: the engine would accept a changed value and do something else, or the swarm has no secret,
+                config or network of a name in it.
             UnsupportedFeature: the API version in use lacks part of the whole spec, which it would then destroy.
             Unimplemented: the mode is of another kind: engines cannot change that.
             NotFound: there is no such service.
@@ -317,7 +323,8 @@ class Services:
 
         Raises:
             OutOfSequence: others were faster all the time.
-            InvalidSpec: the engine would accept a changed value and do something else.
+            InvalidSpec: the engine would accept a changed value and do something else, or the swarm has no secret,
+                config or network of a name in it.
             UnsupportedFeature: the API version in use lacks part of the whole spec, which it would then destroy.
             NotFound: there is no such service.
             CredentialsError: Docker's config file cannot be read, or the credentials asked for cannot be had.
@@ -346,7 +353,8 @@ class Services:
 
         Raises:
             OutOfSequence: the service has changed since that version.
-            InvalidSpec: the engine would accept it and do something else.
+            InvalidSpec: the engine would accept it and do something else, or the swarm has no secret, config or network
+                of a name in it.
             UnsupportedFeature: the API version in use lacks part of it.
             Unimplemented: it has another name, or a mode of another kind: engines cannot change those.
             NotFound: there is no such service.
@@ -474,7 +482,8 @@ class Services:
         GET /services, POST /services/create or /services/{id}/update, API 1.25.
 
         Raises:
-            InvalidSpec: it has no name, or the engine would accept it and do something else.
+            InvalidSpec: it has no name, the engine would accept it and do something else, or the swarm has no secret,
+                config or network of a name in it.
             UnsupportedFeature: the API version in use lacks part of it.
             Unimplemented: the mode is of another kind: engines cannot change that.
             OutOfSequence: others were faster all the time.
@@ -506,7 +515,8 @@ class Services:
         GET /services/{id}, API 1.24.
 
         Raises:
-            InvalidSpec: the engine would accept a changed value and do something else.
+            InvalidSpec: the engine would accept a changed value and do something else, or the swarm has no secret,
+                config or network of a name in it.
             UnsupportedFeature: the API version in use lacks part of the whole spec, which it would then destroy.
             NotFound: there is no such service.
         """

@@ -168,8 +168,8 @@ async def test_a_file_that_cannot_be_read_is_the_files_own_error(
 @both
 async def test_a_whole_spec_takes_nothing_beside_it(client: SwarmClient, kind: Kind) -> None:
     spec: Any = (SecretSpec if kind == "secret" else ConfigSpec)(name="a", data=b"x")
-    beside: dict[str, Any]
-    for beside in ({"data": b"y"}, {"labels": {}}, {"templating": "golang"}):
+    more: list[dict[str, Any]] = [{"data": b"y"}, {"labels": {}}, {"templating": "golang"}]
+    for beside in more:
         with pytest.raises(TypeError, match="says it all"):
             await documents(client, kind).create(spec, **beside)
 
