@@ -129,6 +129,30 @@ async def _find_documents(engine: Engine, kind: Kind, open_: Sequence[Reference]
     return problems
 
 
+async def refuse_removed(engine: Engine, spec: ServiceSpec, live: ServiceSpec) -> None:
+    """See to it that all is there that a stored spec refers to: engines do not look before a rollback.
+
+    Raises:
+        InvalidSpec: secrets or configs were removed; names them all.
+    """
+    lookups: list[Callable[[], Awaitable[list[Problem]]]] = []
+    for kind in _KINDS:
+        used = {one.id for one in references(live, kind)}
+        if open_ := [one for one in references(spec, kind) if one.id not in used]:
+            lookups.append(partial(_find_removed, engine, kind, open_))
+    if lookups and (removed := [problem for some in await engine.together(lookups) for problem in some]):
+        raise InvalidSpec(removed)
+
+
+async def _find_removed(engine: Engine, kind: Kind, stored: Sequence[Reference]) -> list[Problem]:
+    there = {row.id for row in await lookup(engine, kind, (), {one.id for one in stored})}
+    return [
+        Problem(f"{one.path}.{kind.capitalize()}Name", f"{kind} {one.name!r} was removed: no task could start")
+        for one in stored
+        if one.id not in there
+    ]
+
+
 async def lookup(engine: Engine, kind: Kind, names: Collection[str], ids: Collection[str] = ()) -> list[DocumentGlance]:
     """The secrets or configs whose names or ids begin so, in any case: those that are meant, and more."""
     given: dict[str, Any] = {key: sorted(values) for key, values in (("name", names), ("id", ids)) if values}

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, overload
 from . import _glances, canonical, patch, refusals
 from ._conflicts import Conflicts, R, Write, index_of, strictly, write_strictly
 from ._engine import Engine, reference
-from ._names import resolve
+from ._names import refuse_removed, resolve
 from ._pinning import ImageChange, PinDigest, checked
 from .auth import ChangeAuthOption, Lookup, RegistryAuth, RegistryAuthOption
 from .convergence import Limits
@@ -430,12 +430,15 @@ class Services:
 
         Raises:
             BadRequest: there is no previous spec.
+            InvalidSpec: the previous spec has a secret or config that was removed since: no task could start.
             NotFound: there is no such service.
             OutOfSequence: others were faster all the time.
             OutcomeUnknown: its answer was lost, and reading the service did not tell whether it took effect.
         """
 
         async def prepare(live: Service) -> Write[Service, ServiceUpdated]:
+            if live.previous_spec is not None:
+                await refuse_removed(self._engine, live.previous_spec, live.spec)
             query = ServiceUpdateQuery(version=live.version.index, rollback="previous")
             path = f"/services/{live.id}/update"
             # Engines want the present spec as the body, and look at nothing in it but its being valid.

@@ -735,6 +735,24 @@ async def test_another_clients_rotation_to_the_same_data_is_joined(
 
 
 @both
+async def test_a_rollback_to_what_is_removed_is_refused_and_to_what_is_there_is_not(
+    client: SwarmClient, door: Door, kind: Kind
+) -> None:
+    mine = documents(client, kind)
+    await mine.create("db", "one")
+    await mine.create("other", "one")
+    await service_with(client, kind)
+    await client.services.edit("web", lambda spec: getattr(spec, f"add_{kind}")("source=other,target=db"))
+    await client.services.rollback("web")
+    assert await used(client, "web", kind) == [("db", "db")]
+    await mine.rotate("db", "two")
+    door.passed.clear()
+    with pytest.raises(InvalidSpec, match=f"{kind} 'db' was removed"):
+        await client.services.rollback("web")
+    assert door.changes() == []
+
+
+@both
 async def test_lost_answers_are_settled_by_looking(
     client: SwarmClient, engine: FakeEngine, door: Door, kind: Kind
 ) -> None:

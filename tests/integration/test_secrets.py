@@ -199,6 +199,9 @@ async def test_a_rotation_arrives_in_containers_or_is_undone(client: SwarmClient
     running = [task.id for task in await client.services.ps("web") if task.state == "running"]
     assert "two\n1\n" == await client.tasks.logs(running[0]).text()
 
+    with pytest.raises(InvalidSpec, match=r"Secrets\[0\]\.SecretName: secret 'db' was removed"):
+        await client.services.rollback("web")
+
     with pytest.raises(UpdatePaused) as caught:
         await client.configs.rotate("conf", "bad", timeout=60)
     notes = caught.value.__notes__
