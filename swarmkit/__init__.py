@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ._tls import TLSConfig
     from .auth import RegistryAuth
     from .client import SwarmClient
+    from .configs import Configs
     from .errors import (
         AlreadyInSwarm,
         BadRequest,
@@ -210,6 +211,7 @@ if TYPE_CHECKING:
     from .nodes import Nodes
     from .patch import Applied, Change, Diff
     from .rollouts import Watch
+    from .secrets import Secrets
     from .services import Services
     from .system import System
     from .tasks import Tasks
@@ -220,6 +222,7 @@ _HOMES = {
     "_tls": "TLSConfig",
     "auth": "RegistryAuth",
     "client": "SwarmClient",
+    "configs": "Configs",
     "errors": (
         "AlreadyInSwarm BadRequest ClientClosed CredentialsError EngineError EngineTimeout EngineUnreachable "
         "FailedPrecondition Forbidden HostError InUse InvalidReference InvalidSpec LogStreamError NameConflict "
@@ -272,6 +275,7 @@ _HOMES = {
     "nodes": "Nodes",
     "patch": "Applied Change Diff",
     "rollouts": "Watch",
+    "secrets": "Secrets",
     "services": "Services",
     "system": "System",
     "tasks": "Tasks",
@@ -303,6 +307,7 @@ __all__ = [
     "ConfigReferenceFile",
     "ConfigReferenceRuntime",
     "ConfigSpec",
+    "Configs",
     "ContainerSpec",
     "ContainerStatus",
     "CredentialSpec",
@@ -426,6 +431,7 @@ __all__ = [
     "SecretReference",
     "SecretReferenceFile",
     "SecretSpec",
+    "Secrets",
     "Service",
     "ServiceCreated",
     "ServiceFilters",

@@ -6,15 +6,14 @@ Owns: their requests, and what is read of a file. Must not know: services, or wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, Generic, Literal, TypeVar
 
 import anyio
 
-from ._conflicts import Conflicts, Write, write_once
+from ._conflicts import Conflicts, Write, strictly
 from ._engine import Engine, reference
-from .errors import InvalidSpec, OutOfSequence, Problem, SwarmkitError
+from .errors import InvalidSpec, Problem
 from .models.common import Driver, ObjectVersion
 from .models.config import Config, ConfigCreated, ConfigSpec
 from .models.filters import (
@@ -65,21 +64,16 @@ class Documents(Generic[D, C]):
             return await self.inspect(name)
 
         async def prepare(live: D) -> Write[D, bool]:
-            return self._write(live, wanted, live.version.index)
+            return self._write(live, wanted)
 
         with self.engine.one_deadline():
             if version is None:
                 await self.conflicts.settle(find, prepare, timeout=self.engine.timeout)
-                return
-            base = version.index if isinstance(version, ObjectVersion) else version
-            try:
-                await write_once(find, self._write(await find(), wanted, base), base=base)
-            except OutOfSequence as error:
-                with suppress(SwarmkitError):  # that it has changed is known, to what is a courtesy
-                    error.current = (await find()).version.index
-                raise
+            else:
+                await strictly(find, prepare, version=version, path=f"{self._path(name)}/update")
 
-    def _write(self, live: D, labels: dict[str, str], base: int) -> Write[D, bool]:
+    def _write(self, live: D, labels: dict[str, str]) -> Write[D, bool]:
+        base = live.version.index
         query = SecretUpdateQuery(version=base) if self.kind == "secret" else ConfigUpdateQuery(version=base)
         spec = live.spec.model_copy(deep=True)
         spec.labels = labels

@@ -6,7 +6,6 @@ Owns: what a change to a service is made of. Must not know: HTTP, or how an imag
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, overload

@@ -38,6 +38,7 @@ from swarmkit import (
     ConfigReference,
     ConfigReferenceFile,
     ConfigReferenceRuntime,
+    Configs,
     ConfigSpec,
     ContainerSpec,
     ContainerStatus,
@@ -160,6 +161,7 @@ from swarmkit import (
     SecretFilters,
     SecretReference,
     SecretReferenceFile,
+    Secrets,
     SecretSpec,
     SELinuxContext,
     Service,
@@ -243,6 +245,8 @@ async def clients(transport: httpx.AsyncBaseTransport) -> None:
         assert_type(client.tasks, Tasks)
         assert_type(client.nodes, Nodes)
         assert_type(client.networks, Networks)
+        assert_type(client.secrets, Secrets)
+        assert_type(client.configs, Configs)
         version = assert_type(await client.api_version(), ApiVersion)
         assert_type(version >= ApiVersion.parse("1.41"), bool)
         assert_type(str(version), str)
