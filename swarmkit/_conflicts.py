@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import anyio
 import anyio.lowlevel
 
-from ._engine import Clock, Pauses
+from ._clock import Clock, Pauses
 from .errors import EngineTimeout, EngineUnreachable, NoQuorum, OutcomeUnknown, OutOfSequence, SwarmkitError
 from .models.common import ObjectVersion
 

@@ -6,7 +6,7 @@
     status       an error answer becomes the error it means          `errors.engine_error`
     decode       JSON into the model asked for                       `_decode`
 
-Owns: those steps, the clock, and the one translation of foreign exceptions. Must not know: any Swarm noun.
+Owns: those steps, and the one translation of foreign exceptions. Must not know: any Swarm noun.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import gc
 import json
 import logging
 import math
-import random
 import re
 import socket
 import ssl
@@ -28,7 +27,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol, TypeGuard, TypeVar, overload
+from typing import Any, Final, TypeGuard, TypeVar, overload
 from urllib.parse import quote, urlencode
 
 import anyio
@@ -38,6 +37,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from . import features
+from ._clock import Clock, Pauses, RealClock
 from ._hosts import Address
 from ._transport import Body, EngineTransport, left
 from ._transport.message import Answer, Attempt, render
@@ -71,7 +71,6 @@ _deadline: ContextVar[tuple[int, float] | None] = ContextVar("deadline", default
 _BODY_LIMIT: Final = 64 * 1024 * 1024
 _ERROR_BODY_LIMIT: Final = 1024 * 1024
 _BACKOFF: Final = 0.05
-_BACKOFF_LIMIT: Final = 1.0
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 _GATEWAY_STATUSES: Final = (502, 503, 504)
 _LOST_STATUSES: Final = (502, 504)
@@ -90,43 +89,6 @@ _USUAL: Final = (
 )
 _ENGINE_HEADERS: Final = (b"api-version", b"server")
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}".encode()
-
-
-class Clock(Protocol):
-    """Where time comes from above the transport."""
-
-    def now(self) -> float:
-        """Seconds on a clock that never goes back."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Return after that time."""
-        ...
-
-
-class RealClock:
-    """The time of the world."""
-
-    def now(self) -> float:
-        """Seconds on a clock that never goes back."""
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Return after that time."""
-        await anyio.sleep(seconds)
-
-
-class Pauses:
-    """Jittered pauses before further tries, each about twice as long as the one before."""
-
-    def __init__(self, clock: Clock, shortest: float) -> None:
-        self._clock = clock
-        self._longest = shortest
-
-    async def next(self) -> None:
-        """Wait for the next of them."""
-        self._longest = min(2 * self._longest, _BACKOFF_LIMIT)
-        await self._clock.sleep(random.uniform(0, self._longest))
 
 
 def reference(value: object, kind: str) -> str:

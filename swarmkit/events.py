@@ -32,7 +32,8 @@ from typing import Any, Final, Self
 import anyio
 from pydantic import ValidationError
 
-from ._engine import ByteStream, Engine, Pauses
+from ._clock import Pauses
+from ._engine import ByteStream, Engine
 from ._framing import FramingError, JSONLines
 from .errors import EngineError, EngineTimeout, EngineUnreachable, ProtocolError, StreamTruncated, SwarmkitError
 from .models.event import Event, moment

@@ -22,7 +22,8 @@ from urllib.parse import unquote_plus
 import anyio
 
 from . import _glances
-from ._engine import ByteStream, Engine, Pauses
+from ._clock import Pauses
+from ._engine import ByteStream, Engine
 from ._framing import HEADER_SIZE, STREAMS, Entry, FrameDecoder, FramingError, LineDecoder, Stream
 from .convergence import OVER
 from .errors import (

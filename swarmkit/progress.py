@@ -33,7 +33,7 @@ try:
 except ImportError as error:
     raise ImportError("swarmkit.progress draws with rich: pip install 'docker-swarmkit[progress]'") from error
 
-from ._engine import Clock
+from ._clock import Clock
 from .convergence import FAILED, STATES
 from .models.rollout import Phase, Progress, Rollout, SlotProgress
 from .rollouts import Watch

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Final, NamedTuple, Protocol, Self
 
 from . import _glances
-from ._engine import Clock, Engine
+from ._clock import Clock
+from ._engine import Engine
 from .convergence import FAILED, OVER, Course, Limits
 from .errors import NotFound, RolledBack, RolloutFailed, RolloutTimeout, SwarmkitError, UpdatePaused
 from .models._glance import NodeGlance, TaskGlance

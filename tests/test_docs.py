@@ -23,7 +23,8 @@ import pydantic
 import pytest
 
 import swarmkit
-from swarmkit._engine import Engine, RealClock
+from swarmkit._clock import RealClock
+from swarmkit._engine import Engine
 from swarmkit.models._wire import WireModel
 from swarmkit.testing import FakeEngine, Request
 from swarmkit.versions import ANYTHING, Since

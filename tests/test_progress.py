@@ -39,7 +39,7 @@ from swarmkit import (
     UpdatePaused,
     progress,
 )
-from swarmkit._engine import RealClock
+from swarmkit._clock import RealClock
 from swarmkit.testing import FakeEngine
 
 from .picture import PICTURE, WIDTH, moment
