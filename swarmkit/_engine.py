@@ -1,8 +1,9 @@
 """The funnel: every request of this package goes through `Engine.call` or `Engine.stream`, from top to bottom.
 
-    endpoint     the API version to speak, agreed on once            `Engine.endpoint`
+    host         the one in use, or the next where that one fails    `_try`
+    endpoint     the API version to speak with it, agreed on once    `_version`
     gate         nothing goes out that this version would lose       `features.check`
-    send         within one deadline, again only where that is safe  `_open`, `_send`
+    send         within one deadline, again only where that is safe  `_send`
     status       an error answer becomes the error it means          `errors.engine_error`
     decode       JSON into the model asked for                       `_decode`
 
@@ -11,7 +12,6 @@ Owns: those steps, and the one translation of foreign exceptions. Must not know:
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import gc
 import json
@@ -25,13 +25,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard, TypeVar, overload
 from urllib.parse import quote, urlencode
 
 import anyio
-import anyio.lowlevel
 import httpx
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -39,6 +37,7 @@ from pydantic_core import from_json
 from . import features
 from ._clock import Clock, Pauses, RealClock
 from ._hosts import Address
+from ._managers import Host, Loop, Managers, none_answers
 from ._transport import Body, EngineTransport, left
 from ._transport.message import Answer, Attempt, render
 from .errors import (
@@ -46,21 +45,24 @@ from .errors import (
     EngineError,
     EngineTimeout,
     EngineUnreachable,
+    HostError,
     InvalidReference,
     InvalidSpec,
     NoQuorum,
+    NotAManager,
     OutcomeUnknown,
     Problem,
     ProtocolError,
     StreamTruncated,
     SwarmkitError,
+    SwarmLocked,
     UnsupportedApiVersion,
     engine_error,
 )
 from .features import Endpoint
 from .models._wire import UNSET, Unset, WireModel
 from .models.filters import Filters, Query
-from .versions import NEWEST, OLDEST, ApiVersion, negotiate, parse_release
+from .versions import NEWEST, OLDEST, ApiVersion
 
 T = TypeVar("T")
 
@@ -87,7 +89,6 @@ _USUAL: Final = (
     (b"Accept", b"application/json"),
     (b"Accept-Encoding", b"identity"),
 )
-_ENGINE_HEADERS: Final = (b"api-version", b"server")
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -108,18 +109,25 @@ class _Request:
 
     method: str
     path: str
+    host: Host
+    """Where it goes with the present attempt."""
     query: Query | None = None
     body: WireModel | None = None
     headers: Mapping[str, str] | None = None
     since: ApiVersion = OLDEST
     stream: bool = False
+    only: Host | None = None
+    """The one host that it may go to."""
+    patient: bool = True
+    """It is tried again after a pause, where that may help."""
+    into: Any = None
     began: float = field(default_factory=time.monotonic)
     deadline: float = math.inf
     """The moment on the monotonic clock that it must not outlast."""
     attempt: Attempt = field(default_factory=lambda: Attempt(sent=0))
     attempts: int = 0
     failure: SwarmkitError | None = None
-    """Why the last attempt failed, where another one follows."""
+    """Why it could not be answered so far."""
 
     @property
     def changes(self) -> bool:
@@ -127,31 +135,12 @@ class _Request:
         return self.method != "GET"
 
 
-class _Flight:
-    """One negotiation, shared by all callers who come while it is under way."""
-
-    def __init__(self) -> None:
-        self.landed = anyio.Event()
-        self.failure: SwarmkitError | None = None
-
-
-class _Loop:
-    """What belongs to one event loop: the transport, and the calls and the negotiation under way."""
-
-    def __init__(self, token: object, transport: httpx.AsyncBaseTransport) -> None:
-        self.token = token
-        self.transport = transport
-        self.calls = 0
-        self.flight: _Flight | None = None
-
-
 class Engine:
-    """One engine, as far as requests are concerned."""
+    """The engine that the client talks to, as far as requests are concerned: one, or several of one swarm."""
 
     def __init__(
         self,
-        address: Address | None,
-        *,
+        *addresses: Address,
         pinned: ApiVersion | None = None,
         timeout: float | None = 60.0,
         max_connections: int = 64,
@@ -160,19 +149,19 @@ class Engine:
     ) -> None:
         if max_connections < 1 or (timeout is not None and not timeout > 0):
             raise ValueError("timeout must be above 0 (None for no limit) and max_connections at least 1")
-        if pinned is not None and not OLDEST <= pinned <= NEWEST:
-            raise UnsupportedApiVersion(f"API {pinned} was asked for; this package speaks {OLDEST} to {NEWEST}")
         # A transport that has time of its own, as an engine in memory has, brings its clock along.
         self.clock: Clock = clock or getattr(transport, "clock", None) or RealClock()
         self.timeout = timeout
-        self._address = address
-        self._max_connections = max_connections
-        self._injected = transport
-        self._endpoint = None if pinned is None else Endpoint(pinned, pinned=True)
-        self._reached = False
-        self._said: list[bytes] = []
+        self.managers = Managers(
+            addresses,
+            pinned=pinned,
+            timeout=timeout,
+            max_connections=max_connections,
+            injected=transport,
+            clock=self.clock,
+        )
         self.is_closed = False
-        self._loop: _Loop | None = None
+        self._injected = transport
 
     @overload
     async def call(
@@ -184,6 +173,8 @@ class Engine:
         body: WireModel | None = None,
         headers: Mapping[str, str] | None = None,
         since: ApiVersion = OLDEST,
+        host: Host | None = None,
+        local: bool = False,
     ) -> None: ...
 
     @overload
@@ -196,6 +187,8 @@ class Engine:
         body: WireModel | None = None,
         headers: Mapping[str, str] | None = None,
         since: ApiVersion = OLDEST,
+        host: Host | None = None,
+        local: bool = False,
         into: type[T],
     ) -> T: ...
 
@@ -208,26 +201,35 @@ class Engine:
         body: WireModel | None = None,
         headers: Mapping[str, str] | None = None,
         since: ApiVersion = OLDEST,
+        host: Host | None = None,
+        local: bool = False,
         into: type[T] | None = None,
     ) -> T | None:
-        """Send one request and read its answer into a model. `since` is what the endpoint itself needs.
+        """Send one request and read its answer into a model.
+
+        `since` is what the endpoint itself needs, and `host` the one host that is meant. What is `local` is about an
+        engine and not its swarm: with several hosts nobody knows which one is meant.
 
         Raises:
             SwarmkitError: whatever went wrong, always as one of these.
         """
-        request = _Request(method, path, query, body, headers, since)
-        content = await self._within_deadline(request, self._content)
-        return None if into is None else _decode(into, content, request)
+        if local and self.managers.several:
+            raise HostError(f"{method} {path}: is about one engine, and this client has several hosts")
+        request = _Request(method, path, self.managers.current, query, body, headers, since, only=host, into=into)
+        return await self._within_deadline(request, self._result)
 
-    async def stream(self, path: str, *, query: Query, since: str) -> ByteStream:
-        """Open an answer that goes on, outside the limit on connections. `since` is what the endpoint itself needs.
+    async def stream(self, path: str, *, query: Query, since: str, host: Host | None = None) -> ByteStream:
+        """Open an answer that goes on, outside the limit on connections. It stays with the host it comes from.
+
+        `since` is what the endpoint itself needs, `host` the one host that is meant.
 
         Raises:
             SwarmkitError: whatever went wrong until the answer began.
         """
-        request = _Request("GET", path, query, since=ApiVersion.parse(since), stream=True)
-        answer = await self._within_deadline(request, self._open)
-        return ByteStream(self, self._current_loop(), answer, request)
+        version = ApiVersion.parse(since)
+        request = _Request("GET", path, self.managers.current, query, since=version, stream=True, only=host)
+        answer = await self._within_deadline(request, self._answer)
+        return ByteStream(self, self.managers.loop(), answer, request)
 
     async def check(self, method: str, path: str, body: WireModel) -> None:
         """Raise what sending this would raise before anything is sent.
@@ -235,45 +237,14 @@ class Engine:
         Raises:
             UnsupportedFeature: the API version in use lacks part of it.
         """
-        await self._within_deadline(_Request(method, path, body=body), self._version)
+        await self._within_deadline(_Request(method, path, self.managers.current, body=body), self._version)
 
     async def aclose(self) -> None:
         """Close the connections. Calls under way fail with ClientClosed."""
         self.is_closed = True
-        transport = self._injected if self._loop is None else self._loop.transport
-        if transport is not None:
-            await transport.aclose()
+        await self.managers.aclose()
 
     # --- the endpoint ------------------------------------------------------------------------------------------------
-
-    async def endpoint(self, deadline: float = math.inf) -> Endpoint:
-        """The engine and the API version to speak with it: agreed on by one GET /_ping, shared by the first callers.
-
-        A failed negotiation is the failure of all who shared it, and is not remembered. None is made where the version
-        is pinned: what else there is to know of the engine, its answers tell.
-        """
-        while self._endpoint is None:
-            loop = self._current_loop()
-            if (flight := loop.flight) is not None:
-                with anyio.move_on_after(left(deadline)) as scope:
-                    await flight.landed.wait()
-                if scope.cancelled_caught:
-                    raise EngineTimeout("GET /_ping: no answer in time")
-                if flight.failure is not None:
-                    raise copy(flight.failure) from flight.failure.__cause__
-                continue  # it landed, or its caller was cancelled or had less time: then the next one makes it
-            flight = loop.flight = _Flight()
-            try:
-                self._endpoint = await self._negotiate(deadline)
-            except EngineTimeout:
-                raise  # the others' time may not be up
-            except SwarmkitError as error:
-                flight.failure = error
-                raise
-            finally:
-                loop.flight = None
-                flight.landed.set()
-        return self._endpoint
 
     async def api_version(self) -> ApiVersion:
         """The API version in use; agreed on if it has not been yet.
@@ -281,11 +252,8 @@ class Engine:
         Raises:
             SwarmkitError: the engine did not answer, or there is no such version.
         """
-
-        async def agree(request: _Request) -> ApiVersion:
-            return (await self.endpoint(request.deadline)).version
-
-        return await self._within_deadline(_Request("GET", "/_ping"), agree)
+        request = _Request("GET", "/_ping", self.managers.current)
+        return (await self._within_deadline(request, self._endpoint)).version
 
     async def ping(self) -> dict[str, str]:
         """What the engine says in the headers of a ping, which is made now.
@@ -295,54 +263,26 @@ class Engine:
         """
 
         async def ask(request: _Request) -> dict[str, str]:
-            headers = (await self._ping(request.deadline)).headers
+            headers = (await self._ping(request.host, request.deadline)).headers
             return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
 
-        return await self._within_deadline(_Request("GET", "/_ping"), ask)
+        return await self._within_deadline(_Request("GET", "/_ping", self.managers.current, patient=False), ask)
 
     async def knows_no_more(self) -> bool:
         """The engine certainly knows no key that this package does not know: it is none of a newer API version."""
+        maximum = (
+            await self._within_deadline(_Request("GET", "/_ping", self.managers.current), self._endpoint)
+        ).maximum
+        return maximum is not None and maximum <= NEWEST
 
-        async def ask(request: _Request) -> bool:
-            maximum = (await self.endpoint(request.deadline)).maximum
-            return maximum is not None and maximum <= NEWEST
+    async def _endpoint(self, request: _Request) -> Endpoint:
+        return request.host.endpoint or await request.host.agree(self._ping, request.deadline)
 
-        return await self._within_deadline(_Request("GET", "/_ping"), ask)
-
-    async def _ping(self, deadline: float) -> Answer:
-        request = _Request("GET", "/_ping", deadline=deadline)
+    async def _ping(self, host: Host, deadline: float) -> Answer:
+        request = _Request("GET", "/_ping", host, deadline=deadline)
         answer = await self._send(request, None)
         await self._body(answer, request)
         return answer
-
-    async def _negotiate(self, deadline: float) -> Endpoint:
-        answer = await self._ping(deadline)
-        text = answer.header(b"api-version")
-        try:
-            maximum = ApiVersion.parse(text)
-        except ValueError:
-            raise UnsupportedApiVersion(f"GET /_ping: the engine names no API version ({text[:40]!r})") from None
-        version = negotiate(maximum)
-        if version is None:
-            raise UnsupportedApiVersion(
-                f"the engine speaks API {maximum} at most; this package needs {OLDEST} or newer"
-            )
-        return Endpoint(version, maximum, parse_release(answer.header(b"server")))
-
-    def _notice(self, answer: Answer) -> None:
-        """Every answer says what the engine speaks: another than at the negotiation is another engine."""
-        said = [value for name, value in answer.headers if name in _ENGINE_HEADERS]
-        if self._reached and said == self._said:
-            return
-        known = self._endpoint
-        try:
-            maximum = ApiVersion.parse(answer.header(b"api-version"))
-        except ValueError:
-            return  # what answers is no engine, but something before it
-        self._reached, self._said = True, said
-        release = parse_release(answer.header(b"server"))
-        if known is not None and (maximum, release) != (known.maximum, known.release):
-            self._endpoint = replace(known, maximum=maximum, release=release) if known.pinned else None
 
     # --- send --------------------------------------------------------------------------------------------------------
 
@@ -383,15 +323,17 @@ class Engine:
         return [results[index] for index in range(len(calls))]
 
     async def _within_deadline(self, request: _Request, step: Callable[[_Request], Awaitable[T]]) -> T:
-        loop = self._current_loop()
+        if self.is_closed:
+            raise ClientClosed("the client was closed")
+        loop = self.managers.loop()
         loop.calls += 1
         own = math.inf if self.timeout is None else request.began + self.timeout
         request.deadline = min(own, _shared_deadline())
         try:
             if self._injected is None:
-                return await step(request)  # whatever waits in there ends at the deadline by itself: see `Attempt`
+                return await self._try(request, step)  # whatever waits in there ends at the deadline: see `Attempt`
             with anyio.move_on_after(left(request.deadline)):
-                return await step(request)
+                return await self._try(request, step)
         finally:
             loop.calls -= 1
         raise self._too_late(request)
@@ -404,54 +346,76 @@ class Engine:
             return request.failure
         return EngineTimeout(f"{request.method} {request.path}: {late}")
 
-    async def _content(self, request: _Request) -> bytes:
-        return await self._body(await self._open(request), request)
-
-    async def _open(self, request: _Request) -> Answer:
-        """The answer that begins with a good status, by as many attempts as are safe."""
+    async def _try(self, request: _Request, step: Callable[[_Request], Awaitable[T]]) -> T:
+        """What the step gives, by as many attempts as are safe: at one host after another, and around again."""
+        only = request.only if self.managers.several else None
+        host = only or self.managers.current
+        failures: dict[Host, SwarmkitError] = {}
         pauses = Pauses(self.clock, _BACKOFF)
         began = self.clock.now()
+        agreed_anew = False
         while True:
+            request.host = host
             request.attempts += 1
             request.attempt = Attempt(sent=0)
             try:
-                return await self._send(request, await self._version(request))
+                return await step(request)
             except SwarmkitError as error:
-                if not self._may_go_again(request, error):
+                if isinstance(error, UnsupportedApiVersion) and host.disagrees() and not agreed_anew:
+                    agreed_anew = True
+                    continue
+                if not self._may_be_asked_of_another(request, error):
+                    self.managers.sign(error, host)
                     raise
-                request.failure = error
-            with anyio.move_on_after(left(request.deadline)) as scope:
-                await pauses.next()
-            if scope.cancelled_caught:
-                raise self._too_late(request)
-            if self.timeout is not None and self.clock.now() - began >= self.timeout:
-                raise request.failure  # the deadline's own time stands still where the clock's is virtual
+                failures[host] = error
+            self.managers.failed(host, failures[host])
+            another = None if only else self.managers.untried(failures)
+            if another is None:
+                request.failure = none_answers(f"{request.method} {request.path}", failures)
+                if only or not request.patient or not any(map(_may_pass, failures, failures.values())):
+                    raise request.failure
+                with anyio.move_on_after(left(request.deadline)) as scope:
+                    await pauses.next()
+                if scope.cancelled_caught:
+                    raise self._too_late(request)
+                if self.timeout is not None and self.clock.now() - began >= self.timeout:
+                    raise request.failure  # the deadline's own time stands still where the clock's is virtual
+                failures.clear()
+                another = self.managers.current
+            host = another
+
+    def _may_be_asked_of_another(self, request: _Request, error: SwarmkitError) -> bool:
+        """This host cannot answer, and nothing has come of it: nothing was taken of the request, or it only asks."""
+        match error:
+            case EngineUnreachable():
+                return request.attempt.untouched or not request.changes
+            case NotAManager() | SwarmLocked():
+                return self.managers.several
+            case NoQuorum():
+                return not request.changes
+            case EngineError():
+                passing = type(error) is EngineError and error.status in _GATEWAY_STATUSES
+                return passing and not request.changes
+            case _:
+                return False
+
+    async def _result(self, request: _Request) -> Any:
+        content = await self._body(await self._answer(request), request)
+        return None if request.into is None else _decode(request.into, content, request)
+
+    async def _answer(self, request: _Request) -> Answer:
+        """The answer with a good status."""
+        return await self._send(request, await self._version(request))
 
     async def _version(self, request: _Request) -> ApiVersion:
         """The API version to send it in, which has all that it asks for."""
-        endpoint = await self.endpoint(request.deadline)
+        endpoint = await self._endpoint(request)
         if endpoint.version < request.since:
             raise features.too_old(request.path, request.since, endpoint)
         if endpoint.maximum is None and features.depend_on_engine((request.query, request.body)):
-            await self._ping(request.deadline)
-            endpoint = await self.endpoint(request.deadline)
+            await self._ping(request.host, request.deadline)
+            endpoint = await self._endpoint(request)
         return features.check((request.query, request.body), endpoint)
-
-    def _may_go_again(self, request: _Request, error: SwarmkitError) -> bool:
-        """Nothing was taken of it, or it only asks; and this engine has answered before, so it may come back."""
-        match error:
-            case UnsupportedApiVersion():
-                # The engine was replaced by an older one. Its refusal reset the endpoint: agree anew, once.
-                return self._endpoint is None and request.attempts == 1
-            case EngineUnreachable():
-                return self._reached and (request.attempt.untouched or not request.changes)
-            case NoQuorum():
-                return self._reached and not request.changes
-            case EngineError():
-                passing = type(error) is EngineError and error.status in _GATEWAY_STATUSES
-                return self._reached and not request.changes and passing
-            case _:
-                return False
 
     async def _send(self, request: _Request, version: ApiVersion | None) -> Answer:
         """One attempt: the answer with a good status, or the error that it is."""
@@ -464,10 +428,9 @@ class Engine:
             reason = f"{request.method} {request.path}: no such request can be made: {error}"
             raise InvalidSpec([Problem("", reason)]) from None
         took = (time.monotonic() - began) * 1000
-        _log.debug(
-            "%s %s: %d, %.1f ms, attempt %d", request.method, request.path, answer.status, took, request.attempts
-        )
-        self._notice(answer)
+        what, where = f"{request.method} {request.path}", f", {request.host}" if self.managers.several else ""
+        _log.debug("%s: %d, %.1f ms, attempt %d%s", what, answer.status, took, request.attempts, where)
+        request.host.notice(answer)
         if answer.status >= 300:
             raise await self._refusal(answer, request)
         return answer
@@ -487,8 +450,7 @@ class Engine:
     async def _exchange(
         self, request: _Request, target: str, headers: list[tuple[bytes, bytes]], content: bytes
     ) -> Answer:
-        assert self._loop is not None  # `_within_deadline` saw to that
-        transport = self._loop.transport
+        transport = request.host.transport
         if isinstance(transport, EngineTransport):
             data = render(request.method, target.encode("ascii"), headers, content, usual=_USUAL)
             return await transport.send(
@@ -499,7 +461,8 @@ class Engine:
                 goes_on=request.stream,
             )
         # Only a transport that is not ours needs to be told where to go.
-        elsewhere = str(self._address).removeprefix("tcp://") if self._address and self._address.host else "docker"
+        address = request.host.address
+        elsewhere = str(address).removeprefix("tcp://") if address is not None and address.host else "docker"
         named = [(name, elsewhere.encode()) if name == b"Host" else (name, value) for name, value in _USUAL]
         message = httpx.Request(
             request.method, f"http://{elsewhere}{target}", headers=[*named, *headers], content=content or None
@@ -518,13 +481,9 @@ class Engine:
             where = answer.header(b"location")[:200] or "nowhere"
             return ProtocolError(f"{request.method} {request.path}: redirected to {where}, which is never followed")
         if answer.status == 400 and body.startswith(_WANTS_TLS):
-            hint = "that port wants TLS; give tls=, or set DOCKER_TLS_VERIFY"
-            return EngineUnreachable(f"{request.method} {request.path}: cannot reach the engine: {hint}", "tls")
+            return _unreachable(request, "that port wants TLS; give tls=, or set DOCKER_TLS_VERIFY", "tls")
         reason = answer.reason.decode("ascii", "replace")
-        error = engine_error(answer.status, body, request.method, request.path, reason=reason)
-        if isinstance(error, UnsupportedApiVersion) and self._endpoint is not None and not self._endpoint.pinned:
-            self._endpoint = None
-        return error
+        return engine_error(answer.status, body, request.method, request.path, reason=reason)
 
     async def _body(self, answer: Answer, request: _Request, *, limit: int = _BODY_LIMIT) -> bytes:
         """The whole body; of an error's, as much as is worth reading."""
@@ -561,40 +520,20 @@ class Engine:
         if isinstance(error, httpx.ProtocolError):
             return ProtocolError(f"{what}: {detail}")
         reason, hint = _why(error)
-        where = f" at {self._address}, from {self._address.source}" if self._address is not None else ""
-        return EngineUnreachable(f"{what}: cannot reach the engine{where}: {hint or detail}", reason)
-
-    # --- event loops -------------------------------------------------------------------------------------------------
-
-    def _current_loop(self) -> _Loop:
-        """What belongs to the running event loop. An earlier loop's goes, once nothing is under way on it."""
-        if self.is_closed:
-            raise ClientClosed("the client was closed")
-        token = _running_loop()
-        loop = self._loop
-        if loop is not None and loop.token == token:
-            return loop
-        if loop is not None and loop.calls and not _is_over(loop.token):
-            raise RuntimeError("this client has calls under way on another event loop; use one client for each loop")
-        if loop is not None and isinstance(loop.transport, EngineTransport):
-            loop.transport.close()
-        self._loop = _Loop(token, self._injected or self._new_transport())
-        return self._loop
-
-    def _new_transport(self) -> EngineTransport:
-        assert self._address is not None  # the client gives an address wherever it gives no transport
-        return EngineTransport(self._address, max_connections=self._max_connections)
+        return _unreachable(request, hint or detail, reason)
 
 
 class ByteStream:
     """An answer that goes on: read it piece by piece, and close it."""
 
-    def __init__(self, engine: Engine, loop: _Loop, answer: Answer, request: _Request) -> None:
+    def __init__(self, engine: Engine, loop: Loop, answer: Answer, request: _Request) -> None:
         loop.calls += 1
-        self._loop: _Loop | None = loop
+        self._loop: Loop | None = loop
         self.content_type: str = answer.header(b"content-type").partition(";")[0].strip()
         self.date: str = answer.header(b"date")
         """The engine's own clock when it began."""
+        self.host = request.host
+        """Where it comes from."""
         self._engine = engine
         self._stream = answer.body
         self._pieces: AsyncIterator[bytes] = aiter(answer.body)
@@ -640,17 +579,9 @@ def _shared_deadline() -> float:
     return shared[1] if shared is not None and shared[0] == anyio.get_current_task().id else math.inf
 
 
-def _running_loop() -> object:
-    """What stands for the running event loop."""
-    try:
-        return asyncio.get_running_loop()  # a fraction of what anyio's token costs
-    except RuntimeError:
-        return anyio.lowlevel.current_token()
-
-
-def _is_over(token: object) -> bool:
-    """The event loop was closed, whatever it left behind. Trio does not tell."""
-    return isinstance(token, asyncio.AbstractEventLoop) and token.is_closed()
+def _may_pass(host: Host, failure: SwarmkitError) -> bool:
+    """The host has answered before, so it may come back; but no node becomes a manager by being asked again."""
+    return host.reached and not isinstance(failure, NotAManager | SwarmLocked)
 
 
 def _why(error: Exception) -> tuple[str, str]:
@@ -666,6 +597,8 @@ def _why(error: Exception) -> tuple[str, str]:
             return "missing", "there is no such socket; is dockerd running?"
         case errno.ECONNREFUSED:
             return "refused", "nothing listens there; is dockerd running?"
+        case errno.ETIMEDOUT:
+            return "silent", ""
         case errno.EACCES | errno.EPERM:
             return "permission", "permission denied; is this user in the group that may use the socket (docker)?"
         case _:
@@ -734,6 +667,13 @@ def _no_collection() -> Generator[None]:
     finally:
         if pause:
             gc.enable()
+
+
+def _unreachable(request: _Request, why: str, reason: str) -> EngineUnreachable:
+    address = request.host.address
+    where = "" if address is None else f" at {address.shown}, from {address.source}"
+    told = f"{request.method} {request.path}: cannot reach the engine{where}: {why}"
+    return EngineUnreachable(told, reason, {str(request.host): why})
 
 
 def _unexpected(request: _Request, what: str) -> SwarmkitError:

@@ -9,9 +9,9 @@ import hashlib
 import os
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import SplitResult, urlsplit
@@ -52,6 +52,35 @@ class Address:
         if not self.ssh:
             return f"tcp://{host}:{self.port}"
         return f"ssh://{self.user and self.user + '@'}{host}{f':{self.port}' if self.port else ''}{self.remote_path}"
+
+    @property
+    def shown(self) -> str:
+        """The address without who logs in there, for errors and logs."""
+        return str(replace(self, user=""))
+
+
+def resolve_all(
+    hosts: str | Sequence[str] | None, context: str | None, environ: Mapping[str, str], tls: TLSOption = None
+) -> tuple[Address, ...]:
+    """The engines that are given, each once, or the one that Docker's own program would talk to.
+
+    TLS is made to those of several that can have it.
+
+    Raises:
+        HostError: as `resolve`; or there is none, or a context beside them.
+    """
+    if hosts is None or isinstance(hosts, str):
+        return (resolve(hosts, context, environ, tls),)
+    if context is not None:
+        raise HostError("give hosts or a context, not both")
+    if not hosts:
+        raise HostError("give one host at least")
+    can = [host.strip().startswith(("tcp:", "https:")) for host in hosts]
+    found = [
+        parse(host, "host", environ, tls if able or not any(can) else None)
+        for host, able in zip(hosts, can, strict=True)
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def resolve(host: str | None, context: str | None, environ: Mapping[str, str], tls: TLSOption = None) -> Address:

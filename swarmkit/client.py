@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -26,7 +27,7 @@ from .versions import ApiVersion
 
 
 class SwarmClient:
-    """A client for one engine that is a manager of a swarm.
+    """A client for an engine that is a manager of a swarm, or for several managers of one swarm.
 
     Connects with the first call. Use it as `async with SwarmClient() as client`, or without and `aclose()` it, on
     asyncio or trio, on one event loop after another. Any number of calls may be under way at once.
@@ -34,14 +35,17 @@ class SwarmClient:
     Args:
         host: `unix:///PATH`, `tcp://HOST:PORT`, `https://HOST:PORT` or `ssh://[USER@]HOST[:PORT][/PATH]`. Without one
             the engine is found as Docker's own program finds it: DOCKER_HOST, DOCKER_CONTEXT, the current context, the
-            default socket.
+            default socket. Several, in a list, are managers of one swarm: the client stays with the one that answers, and
+            goes on to the next where that one cannot be reached or is no manager. A connection has to be made within 5 s
+            then. A change that may have happened is never sent to another one.
         context: A Docker context, in place of a host.
         tls: How TLS is made to a tcp:// or https:// host, where the context, or DOCKER_TLS_VERIFY with
-            DOCKER_CERT_PATH, do not say it. The engine is verified unless this says otherwise.
+            DOCKER_CERT_PATH, do not say it; of several hosts, to those. The engine is verified unless this says otherwise.
         api_version: The API version to speak, such as "1.41", in place of agreeing on one; as DOCKER_API_VERSION does.
         timeout: Seconds an operation may take as a whole, however many requests it makes; None for no limit. A leader
             election can stall one for 15 s.
-        max_connections: Calls on the wire at once; further ones wait their turn. Streams do not count.
+        max_connections: Calls on the wire at once, to any one host; further ones wait their turn. Streams do not
+            count.
         registry_auth: Where a service's registry credentials come from: "config" is where Docker keeps them, a
             RegistryAuth is sent as given, None sends none. Credentials that are sent are stored in the swarm.
         pin_digest: Whether new images are pinned to the digest that their registry has for them: "never"; "try", with
@@ -49,7 +53,8 @@ class SwarmClient:
         transport: An httpx transport in place of the own one, for tests. If it has a `clock`, waits sleep on that.
 
     Raises:
-        HostError: the engine's address cannot be found out or used, or the TLS material is of no use.
+        HostError: the engine's address cannot be found out or used, the TLS material is of no use, or there are several
+            hosts beside a context or a transport.
         UnsupportedApiVersion: this package does not speak the version asked for.
         ValueError: the timeout or the number of connections is not above 0.
     """
@@ -64,7 +69,7 @@ class SwarmClient:
 
     def __init__(
         self,
-        host: str | None = None,
+        host: str | Sequence[str] | None = None,
         *,
         context: str | None = None,
         tls: TLSConfig | ssl.SSLContext | None = None,
@@ -77,7 +82,7 @@ class SwarmClient:
     ) -> None:
         elsewhere = transport is not None and host is None and context is None
         self._engine = Engine(
-            None if elsewhere else _hosts.resolve(host, context, os.environ, tls),
+            *(() if elsewhere else _hosts.resolve_all(host, context, os.environ, tls)),
             pinned=_pinned(api_version),
             timeout=timeout,
             max_connections=max_connections,

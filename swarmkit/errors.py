@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from .models.rollout import Progress
@@ -38,6 +38,9 @@ from .versions import ApiVersion
 
 class SwarmkitError(Exception):
     """The base of all errors of this package."""
+
+    host: str = ""
+    """The host that was asked, where the client has several; all of them where none could answer."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors cross process borders whole, and are raised anew for each caller that shared one failed attempt.
@@ -115,11 +118,14 @@ class EngineUnreachable(SwarmkitError):
     """There is no connection to the engine, or it was lost. The request changed nothing."""
 
     reason: str
-    """A word for why: `missing`, `refused`, `permission`, `address`, `tls`, `lost` or `other`."""
+    """A word for why: `missing`, `refused`, `silent`, `permission`, `address`, `tls`, `lost` or `other`."""
+    reasons: dict[str, str]
+    """Each host that was tried, and why it cannot be reached, in words."""
 
-    def __init__(self, message: str, reason: str = "other") -> None:
+    def __init__(self, message: str, reason: str = "other", reasons: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.reasons = dict(reasons or {})
 
 
 class EngineTimeout(SwarmkitError):

@@ -9,7 +9,10 @@ bytes, `dial` makes channels.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -32,8 +35,12 @@ _SSH_LIMIT: Final = 4
 class EngineTransport(httpx.AsyncBaseTransport):
     """Sends requests to one engine. Belongs to the event loop it was made on."""
 
-    def __init__(self, address: Address, *, max_connections: int) -> None:
+    def __init__(self, address: Address, *, max_connections: int, patience: float = math.inf) -> None:
         self._address = address
+        self._patience = patience
+        """Seconds to make a connection in."""
+        self._silences = 0
+        """How often they were not enough."""
         self._limit = min(max_connections, _SSH_LIMIT) if address.ssh else max_connections
         self._gate = Gate(self._limit)
         self._idle = Idle()
@@ -57,8 +64,11 @@ class EngineTransport(httpx.AsyncBaseTransport):
         if goes_on:
             connection = await self._dial(deadline)
             return await self._talk(connection, request, attempt, deadline, self._stream_over, goes_on=True)
+        silences = self._silences
         await self._gate.enter(deadline)
         try:
+            if self._silences != silences:
+                raise self._silence()
             # A new Unix socket costs next to nothing, and a change on it meets no connection that dies meanwhile.
             idle = self._idle.take() if asks or not self._address.path else None
             if idle is not None:
@@ -94,17 +104,33 @@ class EngineTransport(httpx.AsyncBaseTransport):
         )
 
     async def _dial(self, deadline: float) -> Connection:
+        silences = self._silences
+        end = min(deadline, time.monotonic() + self._patience)
         if not self._closed:
             with anyio.CancelScope() as scope:
                 self._dialling.add(scope)
                 try:
-                    connection = Connection(await dial(self._address, deadline))
+                    connection = Connection(await dial(self._address, end))
+                except httpx.TimeoutException:
+                    if end == deadline:
+                        raise
+                    # What one has waited for in vain, those who came meanwhile need not wait for.
+                    self._silences += 1
+                    self._stop_dialling()
+                    raise self._silence() from None
                 finally:
                     self._dialling.discard(scope)
                 if not self._closed:
                     return connection
                 connection.close()
+        if self._silences != silences:
+            raise self._silence()
         raise httpx.ConnectError("the transport was closed")
+
+    def _silence(self) -> httpx.ConnectError:
+        error = httpx.ConnectError(f"no connection within {self._patience:.3g} s")
+        error.__cause__ = TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        return error
 
     async def _talk(
         self,
@@ -138,12 +164,15 @@ class EngineTransport(httpx.AsyncBaseTransport):
     def close(self) -> None:
         """Close every connection; whoever waits on one gets httpx.ReadError."""
         self._closed = True
-        for scope in tuple(self._dialling):
-            with suppress(RuntimeError):  # its event loop is over, and so is everyone who waited there
-                scope.cancel()
+        self._stop_dialling()
         for connection in tuple(self._busy):
             connection.close()
         self._idle.clear()
+
+    def _stop_dialling(self) -> None:
+        for scope in tuple(self._dialling):
+            with suppress(RuntimeError):  # its event loop is over, and so is everyone who waited there
+                scope.cancel()
 
     def __del__(self) -> None:
         # A client need not be closed, as in a notebook: what waits to be used again goes without a word.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import random
 import shlex
@@ -29,6 +30,7 @@ _BACKLOG_FULL_WAIT: Final = 0.001
 _BACKLOG_FULL_WAIT_LIMIT: Final = 0.05
 _COMPLAINT_LIMIT: Final = 4096
 _SSH_LAST_WORDS: Final = 1.0
+_SSH_CONNECT: Final = 30
 
 
 async def dial(address: Address, deadline: float) -> Channel:
@@ -42,7 +44,7 @@ async def dial(address: Address, deadline: float) -> Channel:
         if address.path:
             return Channel(await _unix(address.path, deadline))
         if address.ssh:
-            return _ssh(address)
+            return _ssh(address, left(deadline))
         return Channel(await _tcp(address, deadline))
     except OSError as error:
         raise httpx.ConnectError(reason_of(error)) from error
@@ -156,7 +158,7 @@ class _SshChannel(Channel):
         return f"ssh says: {said}" if said else ""
 
 
-def _ssh(address: Address) -> Channel:
+def _ssh(address: Address, seconds: float | None) -> Channel:
     complaints = tempfile.TemporaryFile()  # noqa: SIM115 -- goes with the channel
     try:
         ours, theirs = socket.socketpair()
@@ -167,7 +169,7 @@ def _ssh(address: Address) -> Channel:
         ours.setblocking(False)
         # The program leads a group of its own, so that what it starts ends with it, and no Ctrl-C reaches it.
         process = subprocess.Popen(  # noqa: S603 -- a list, no shell, and nothing in it is an option
-            ssh_command(address),
+            ssh_command(address, seconds),
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
             stderr=complaints,
@@ -186,12 +188,12 @@ def _ssh(address: Address) -> Channel:
     return _SshChannel(ours, process, complaints)
 
 
-def ssh_command(address: Address) -> list[str]:
+def ssh_command(address: Address, seconds: float | None = None) -> list[str]:
     """The command that carries bytes to the engine at an ssh:// address.
 
     Nothing in an address is ever taken for an option, here or by the shell on the other side.
     """
-    command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30", "-T"]
+    command = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={_ssh_patience(seconds)}", "-T"]
     if address.user:
         command += ["-l", address.user]
     if address.port:
@@ -200,6 +202,10 @@ def ssh_command(address: Address) -> list[str]:
     if address.remote_path:
         remote[1:1] = ["--host", shlex.quote(f"unix://{address.remote_path}")]
     return [*command, "--", address.host, *remote]
+
+
+def _ssh_patience(seconds: float | None) -> int:
+    return _SSH_CONNECT if seconds is None else min(max(math.ceil(seconds), 1), _SSH_CONNECT)
 
 
 def _end(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> None:

@@ -62,7 +62,7 @@ def funnel(engine: Engine, pinned: str | None = None) -> Funnel:
     """What the nouns of a client send through: most of these bodies have no noun of their own yet."""
     version = None if pinned is None else ApiVersion.parse(pinned)
     if isinstance(engine, FakeHarness):
-        return Funnel(None, pinned=version, transport=engine.fake.transport)
+        return Funnel(pinned=version, transport=engine.fake.transport)
     return Funnel(_hosts.resolve(engine.host, None, {}), pinned=version)
 
 
