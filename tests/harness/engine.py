@@ -92,9 +92,18 @@ class Engine:
     """A Docker engine of one release that manages a swarm of its own; `with Engine("20.10") as engine: …`.
 
     With `tcp`, a list of the host's own addresses, it answers on a TCP port of each as well; `arguments` go to dockerd.
+    `name` is its host's; without `swarm` it is left out of any, for tests that start or join one themselves.
     """
 
-    def __init__(self, release: str, *, tcp: Sequence[str] = (), arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        release: str,
+        *,
+        tcp: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+        name: str | None = None,
+        swarm: bool = True,
+    ) -> None:
         if release not in RELEASES:
             raise HarnessError(f"no engine release {release!r}: there are {', '.join(RELEASES)}")
         self.release = release
@@ -102,6 +111,8 @@ class Engine:
         self.ports: dict[str, int] = {}
         self._tcp = tuple(tcp)
         self._arguments = tuple(arguments)
+        self._name = name or f"engine-{release.replace('.', '-')}"
+        self._swarm = swarm
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
@@ -159,7 +170,7 @@ class Engine:
         return [program("nsenter"), "--target", str(self.init_pid), *spaces, "--", *command]
 
     def start(self) -> None:
-        """Start it, load the images, make it a swarm's only manager."""
+        """Start it, load the images, make it a swarm's only manager unless it was told to be none."""
         if self._process is not None:
             raise HarnessError(f"{self!r} is running already")
         if reason := why_not(self.release):
@@ -172,7 +183,8 @@ class Engine:
             self._launch(folder)
             self._check_version(self._await("/_ping").get("api-version", ""))
             self._load_images()
-            self._init_swarm()
+            if self._swarm:
+                self._init_swarm()
         except BaseException:
             self.stop()
             raise
@@ -219,9 +231,12 @@ class Engine:
                 os.kill(pid, signal.SIGCONT)
 
     def start_daemon(self) -> None:
-        """Start dockerd again on what the one before it left, and wait until it manages its swarm again."""
+        """Start dockerd again on what the one before it left, and wait until it manages its swarm again.
+
+        One that was left out of a swarm at first may be in any state by now: then it is enough that it answers.
+        """
         self._say_start()
-        self._await("/services")
+        self._await("/services" if self._swarm else "/_ping")
 
     def docker(self, *args: str, input: bytes | None = None, check: bool = True) -> str:  # noqa: A002
         """Run the `docker` program against it and return what it printed, without the last line's end.
@@ -272,7 +287,6 @@ class Engine:
         (folder / "state").mkdir()
         (folder / "daemon.json").write_text("{}")
         reading, self._lifeline = os.pipe()
-        name = f"engine-{self.release.replace('.', '-')}"
         command = [program("unshare"), *_SPACES, program("tini-static"), "--", "bash", "-c", _BOOT]
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, reading)
@@ -284,7 +298,7 @@ class Engine:
             arguments = [*(["--host", "fd://"] if handed else []), *self._arguments]
             log = stack.enter_context(self._log().open("wb"))
             self._process = subprocess.Popen(
-                [*command, "bash", str(folder), f"/{folder.name}", name, *arguments],
+                [*command, "bash", str(folder), f"/{folder.name}", self._name, *arguments],
                 env={
                     "PATH": search_path(self.release),
                     "HOME": str(folder),
