@@ -231,6 +231,20 @@ class Engine:
         answer = await self._within_deadline(request, self._answer)
         return ByteStream(self, self.managers.loop(), answer, request)
 
+    async def at_one_host(self, path: str, step: Callable[[Host], Awaitable[T]]) -> T:
+        """What a step gives that asks several things of one host; of the next one where that cannot answer.
+
+        Raises:
+            SwarmkitError: whatever went wrong.
+        """
+
+        async def ask(request: _Request) -> T:
+            return await step(request.host)
+
+        # With one host its requests are patient themselves.
+        request = _Request("GET", path, self.managers.current, patient=self.managers.several)
+        return await self._within_deadline(request, ask)
+
     async def check(self, method: str, path: str, body: WireModel) -> None:
         """Raise what sending this would raise before anything is sent.
 

@@ -35,12 +35,13 @@ class SwarmClient:
     Args:
         host: `unix:///PATH`, `tcp://HOST:PORT`, `https://HOST:PORT` or `ssh://[USER@]HOST[:PORT][/PATH]`. Without one
             the engine is found as Docker's own program finds it: DOCKER_HOST, DOCKER_CONTEXT, the current context, the
-            default socket. Several, in a list, are managers of one swarm: the client stays with the one that answers, and
-            goes on to the next where that one cannot be reached or is no manager. A connection has to be made within 5 s
-            then. A change that may have happened is never sent to another one.
+            default socket. Several, in a list, are managers of one swarm: the client stays with the one that answers,
+            and goes on to the next where that one cannot be reached or is no manager. Each of them has 5 s for making
+            a connection. A change that may have happened is never sent to another one.
         context: A Docker context, in place of a host.
         tls: How TLS is made to a tcp:// or https:// host, where the context, or DOCKER_TLS_VERIFY with
-            DOCKER_CERT_PATH, do not say it; of several hosts, to those. The engine is verified unless this says otherwise.
+            DOCKER_CERT_PATH, do not say it; of several hosts, to those that are. The engine is verified unless this
+            says otherwise.
         api_version: The API version to speak, such as "1.41", in place of agreeing on one; as DOCKER_API_VERSION does.
         timeout: Seconds an operation may take as a whole, however many requests it makes; None for no limit. A leader
             election can stall one for 15 s.

@@ -10,6 +10,9 @@ old. So all that it remembers is asked for, 256 events at most, and what is know
 memory ends in a stream. A second question, up to the last known event, has an end: where it does not hold that one, the
 engine has forgotten it, and maybe what came next.
 
+Each manager has a memory and a clock of its own, and stamps removals with that clock: where a stream goes on at another
+one, nothing tells what was missed. It begins there as a new one does, after an EventsLost.
+
 Engines answer before they listen: what happens in between would be lost, so a stream that begins now begins with what
 is remembered since its engine's clock was read.
 
@@ -35,7 +38,16 @@ from pydantic import ValidationError
 from ._clock import Pauses
 from ._engine import ByteStream, Engine
 from ._framing import FramingError, JSONLines
-from .errors import EngineError, EngineTimeout, EngineUnreachable, ProtocolError, StreamTruncated, SwarmkitError
+from ._managers import Host
+from .errors import (
+    EngineError,
+    EngineTimeout,
+    EngineUnreachable,
+    NotAManager,
+    ProtocolError,
+    StreamTruncated,
+    SwarmkitError,
+)
 from .models.event import Event, moment
 from .models.filters import EventFilters, EventsQuery
 from .models.system import SystemInfo
@@ -104,6 +116,8 @@ class EventStream:
         self._last: bytes | None = None
         self._last_time: int | None = None
         self._source: ByteStream | None = None
+        self._host: Host | None = None
+        """Where the events come from that were told."""
         self._now: int | None = None
         """When the stream was asked for, by the engine's own clock: nanoseconds since 1970."""
         self._opened = 0.0
@@ -120,8 +134,7 @@ class EventStream:
         if self._entered:
             raise RuntimeError("an event stream can be entered once; ask for another one")
         self._entered = True
-        self._now = await self._time()
-        self._source = await self._open(self._since or (None if self._now is None else _text(self._now)))
+        await self._engine.at_one_host("/events", self._begin)
         self._scope, self._done = anyio.CancelScope(), anyio.Event()
         self._task = _start(self._run)
         return self
@@ -177,7 +190,7 @@ class EventStream:
 
     async def _follow(self) -> None:
         assert self._source is not None
-        await self._look_back()
+        await self._look_back(self._since)
         pauses = Pauses(self._engine.clock, _PAUSE)
         while True:
             before = self._last
@@ -189,7 +202,16 @@ class EventStream:
                 pauses = Pauses(self._engine.clock, _PAUSE)
             await self._resume(cut, pauses)
 
-    async def _look_back(self) -> None:
+    async def _begin(self, host: Host) -> None:
+        """Open the stream from where it is to begin, or from now on where it has begun elsewhere."""
+        if self._source is not None:
+            await self._source.aclose()
+        self._now = await self._time(host)
+        since = self._since if self._host is None else None
+        self._source = await self._open(host, since or (None if self._now is None else _text(self._now)))
+        self._host = host
+
+    async def _look_back(self, since: str | None) -> None:
         """Learn what the engine remembers of the time before the stream, and whether that is all."""
         now = self._now or self._began
         if now is None:
@@ -198,12 +220,12 @@ class EventStream:
             remembered = await self._remembered(_text(now))
         except SwarmkitError:
             return  # what is wrong with the engine, the stream itself will say
-        since = now + 1 if self._since is None else _nanoseconds(self._since)
-        self._earlier = [line for line in remembered if (_event(line).time_nano or 0) < since]
+        begins = now + 1 if since is None else _nanoseconds(since)
+        self._earlier = [line for line in remembered if (_event(line).time_nano or 0) < begins]
         if self._earlier:
             self._last, self._last_time = self._earlier[-1], _event(self._earlier[-1]).time_nano
         elif len(remembered) >= _REMEMBERED:
-            self._put(EventsLost(count=None, after=moment(since), before=_event(remembered[0]).at))
+            self._put(EventsLost(count=None, after=moment(begins), before=_event(remembered[0]).at))
 
     async def _read(self, source: ByteStream) -> StreamTruncated | None:
         """Tell what comes until it ends: how it was cut, or None where its time has come."""
@@ -240,8 +262,7 @@ class EventStream:
                 raise failure
             try:
                 with self._engine.one_deadline(None if end == math.inf else end - clock.now()):
-                    self._source = await self._open(_ALL)
-                    remembered = [] if self._last_time is None else await self._remembered(_text(self._last_time))
+                    remembered = await self._engine.at_one_host("/events", self._go_on)
             except (EngineUnreachable, EngineTimeout, StreamTruncated, EngineError) as error:
                 if self._source is not None:
                     await self._source.aclose()
@@ -252,28 +273,44 @@ class EventStream:
                 break
         after, before = self._last_moment, None if self._began is None else moment(self._began)
         self._put(Resync(reason=str(cut), after=after, before=before))
-        if self._last is not None and self._last in remembered:
+        if remembered is not None and self._last is not None and self._last in remembered:
             self._know(*remembered[: remembered.index(self._last) + 1])
         else:
             self._put(EventsLost(count=None, after=after, before=before))
+        if remembered is None:
+            await self._look_back(None)
 
-    async def _time(self) -> int | None:
+    async def _go_on(self, host: Host) -> list[bytes] | None:
+        """Open the stream again: what the engine remembers of what was told; None where it is another engine."""
+        if host is not self._host:
+            await self._begin(host)
+            return None
+        if self._source is not None:
+            await self._source.aclose()
+        self._source = await self._open(host, _ALL)
+        return [] if self._last_time is None else await self._remembered(_text(self._last_time))
+
+    async def _time(self, host: Host) -> int | None:
         """What the engine's clock shows, in nanoseconds since 1970; None where something before it hides that."""
         try:
-            time = (await self._engine.call("GET", "/info", into=SystemInfo)).system_time
+            info = await self._engine.call("GET", "/info", host=host, into=SystemInfo)
         except EngineError:
             return None
+        if self._engine.managers.several and info.swarm is not None and not info.swarm.control_available:
+            raise NotAManager(503, None, "no manager of a swarm hears its events here", "GET", "/events")
+        time = info.system_time
         return None if time is None else (time - moment(0)) // timedelta(microseconds=1) * 1000
 
-    async def _open(self, since: str | None) -> ByteStream:
+    async def _open(self, host: Host, since: str | None) -> ByteStream:
         query = EventsQuery(since=since, until=self._until, filters=self._filters)
-        source = await self._engine.stream("/events", query=query, since="1.24")
+        source = await self._engine.stream("/events", query=query, since="1.24", host=host)
         self._opened, self._began = self._engine.clock.now(), _clock_of(source)
         return source
 
     async def _remembered(self, until: str) -> list[bytes]:
         """The lines that the engine remembers up to a moment, or up to the last known one."""
-        source = await self._engine.stream("/events", query=EventsQuery(since=_ALL, until=until), since="1.24")
+        query = EventsQuery(since=_ALL, until=until)
+        source = await self._engine.stream("/events", query=query, since="1.24", host=self._host)
         lines, found = JSONLines(), list[bytes]()
         try:
             while self._last not in found and (data := await source.read(self._engine.timeout)):
