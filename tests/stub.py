@@ -166,9 +166,7 @@ class StubEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self.stop_listening()
         self._acceptor.join(5)
         self.hang_up_on_all()
         for thread in self._threads:
@@ -193,6 +191,12 @@ class StubEngine:
         """Connections that the client has not closed yet."""
         with self._lock:
             return len(self._sockets)
+
+    def stop_listening(self) -> None:
+        """Refuse connections from now on."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     def hang_up_on_all(self) -> None:
         """Close every connection from this side, without a word."""

@@ -104,28 +104,27 @@ class EngineTransport(httpx.AsyncBaseTransport):
         )
 
     async def _dial(self, deadline: float) -> Connection:
-        silences = self._silences
         end = min(deadline, time.monotonic() + self._patience)
-        if not self._closed:
-            with anyio.CancelScope() as scope:
-                self._dialling.add(scope)
-                try:
-                    connection = Connection(await dial(self._address, end))
-                except httpx.TimeoutException:
-                    if end == deadline:
-                        raise
-                    # What one has waited for in vain, those who came meanwhile need not wait for.
-                    self._silences += 1
-                    self._stop_dialling()
-                    raise self._silence() from None
-                finally:
-                    self._dialling.discard(scope)
-                if not self._closed:
+        with anyio.CancelScope() as scope:
+            self._dialling.add(scope)
+            try:
+                connection = None if self._closed else Connection(await dial(self._address, end))
+            except httpx.TimeoutException:
+                if end == deadline:
+                    raise
+                # What one has waited for in vain, those who wait as well need not wait for.
+                self._silences += 1
+                self._stop_dialling()
+            else:
+                if connection is not None and not self._closed:
                     return connection
-                connection.close()
-        if self._silences != silences:
-            raise self._silence()
-        raise httpx.ConnectError("the transport was closed")
+                if connection is not None:
+                    connection.close()
+            finally:
+                self._dialling.discard(scope)
+        if self._closed:
+            raise httpx.ConnectError("the transport was closed")
+        raise self._silence()
 
     def _silence(self) -> httpx.ConnectError:
         error = httpx.ConnectError(f"no connection within {self._patience:.3g} s")
