@@ -24,7 +24,7 @@ import pytest
 
 import swarmkit
 from swarmkit._clock import RealClock
-from swarmkit._engine import Engine
+from swarmkit._managers import Host
 from swarmkit.models._wire import WireModel
 from swarmkit.testing import FakeEngine, Request
 from swarmkit.versions import ANYTHING, Since
@@ -105,7 +105,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
     engine.run_tasks(image="nginx:1.27", output="ready\n")
     engine.advance(10)
 
-    def transport(_: Engine) -> httpx.AsyncBaseTransport:
+    def transport(_: Host) -> httpx.AsyncBaseTransport:
         return engine.transport
 
     def read_clock(_: RealClock) -> float:
@@ -114,7 +114,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
     async def sleep(_: RealClock, seconds: float) -> None:
         await engine.clock.sleep(seconds)
 
-    monkeypatch.setattr(Engine, "_new_transport", transport)
+    monkeypatch.setattr(Host, "transport", property(transport))
     monkeypatch.setattr(RealClock, "now", read_clock)
     monkeypatch.setattr(RealClock, "sleep", sleep)
     for variable in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_API_VERSION", "DOCKER_AUTH_CONFIG"):

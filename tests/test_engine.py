@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -465,6 +466,16 @@ async def test_a_question_rides_out_what_passes(passing: bytes) -> None:
     with StubEngine(one_by_one(passing, passing, answer([]))) as engine:
         async with SwarmClient(engine.host) as client:
             assert await client.services.list() == []
+        assert len(engine.received) == 3
+
+
+async def test_a_question_whose_answer_was_lost_is_asked_again() -> None:
+    def half(sock: socket.socket) -> None:
+        sock.sendall(answer([SERVICE])[:-10])
+
+    with StubEngine(one_by_one(hang_up, half, answer([SERVICE]))) as engine:
+        async with SwarmClient(engine.host) as client:
+            assert ["web"] == [service.name for service in await client.services.list()]
         assert len(engine.received) == 3
 
 

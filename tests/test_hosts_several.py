@@ -171,8 +171,13 @@ async def test_one_that_failed_of_late_comes_last(trio_of_stubs: list[StubEngine
 
 async def test_a_question_whose_answer_was_lost_is_asked_of_the_next() -> None:
     whole = answer([SERVICE])
-    for lost in (hang_up, lambda sock: sock.sendall(whole[:-10])):  # before the answer, and in the middle of it
-        with StubEngine(always(lost)) as first, StubEngine(always(whole)) as second:
+
+    def half(sock: socket.socket) -> None:
+        sock.sendall(whole[:-10])
+
+    lost: tuple[Say, ...] = (hang_up, half)
+    for end in lost:
+        with StubEngine(always(end)) as first, StubEngine(always(whole)) as second:
             async with client_of(first, second) as client:
                 assert ["web"] == [service.name for service in await client.services.list()]
             assert (1, 1) == (len(first.received), len(second.received))
@@ -203,16 +208,14 @@ async def test_calls_go_around_again_where_a_host_has_answered_before(trio_of_st
         await client.services.list()
         die(first)
         die(second)
+        again = StubEngine(second.script, tcp=True, keeps=True, port=second.port)
         async with anyio.create_task_group() as group:
             group.start_soon(client.services.list)
             group.start_soon(partial(client.services.create, TEMPLATE, name="web"))
             await anyio.wait_all_tasks_blocked()
-            with StubEngine(
-                lambda request: answer([]) if request.method == "GET" else CREATED, tcp=True, port=second.port
-            ) as again:
-                with anyio.fail_after(15):
-                    while len(again.received) < 2:
-                        await anyio.sleep(0.01)
+            with again, anyio.fail_after(15):
+                while len(again.received) < 2:
+                    await anyio.sleep(0.01)
     assert {"GET", "POST"} == {request.method for request in again.received}
 
 

@@ -229,6 +229,8 @@ from swarmkit import (
 async def clients(transport: httpx.AsyncBaseTransport) -> None:
     SwarmClient()
     SwarmClient("unix:///run/docker.sock", timeout=None, max_connections=8)
+    SwarmClient(["tcp://m1:2376", "tcp://m2:2376", "unix:///run/docker.sock"])
+    SwarmClient(("tcp://m1:2376", "ssh://deploy@m2"), tls=swarmkit.TLSConfig(verify=False))
     SwarmClient(context="production", api_version="1.41", timeout=20)
     SwarmClient(api_version=ApiVersion(1, 41), transport=transport)
     SwarmClient(registry_auth=None)
@@ -1175,7 +1177,7 @@ async def errors(client: SwarmClient) -> None:
     except OutcomeUnknown as error:
         assert_type((error.method, error.path, error.cause), tuple[str, str, str])
     except EngineUnreachable as error:
-        assert_type(error.reason, str)
+        assert_type((error.reason, error.reasons, error.host), tuple[str, dict[str, str], str])
     except (HostError, CredentialsError, ClientClosed, UnsupportedApiVersion, InvalidReference) as error:
         assert_type(str(error), str)
     except (EngineTimeout, ProtocolError) as error:
