@@ -15,6 +15,7 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import anyio
@@ -83,6 +84,11 @@ class Host:
         if self._transport is None:
             self._transport = self._make()
         return self._transport
+
+    async def aclose(self) -> None:
+        """Close what carries requests there, if anything does by now."""
+        if self._transport is not None:
+            await self._transport.aclose()
 
     def leave_loop(self) -> None:
         """Let go of what belongs to an event loop that is over."""
@@ -179,15 +185,12 @@ class Managers:
             raise UnsupportedApiVersion(f"API {pinned} was asked for; this package speaks {OLDEST} to {NEWEST}")
         if injected is not None and len(addresses) > 1:
             raise HostError("give one host with a transport of your own: it goes wherever it goes")
-        patience = math.inf
+        self._max_connections = max_connections
+        self._patience = math.inf
         if len(addresses) > 1:  # there has to be time for each of them, and for the answer
-            patience = min(_PATIENCE, (timeout or math.inf) / (len(addresses) + 1))
-
-        def dialling(address: Address) -> Callable[[], httpx.AsyncBaseTransport]:
-            return lambda: EngineTransport(address, max_connections=max_connections, patience=patience)
-
+            self._patience = min(_PATIENCE, (timeout or math.inf) / (len(addresses) + 1))
         if injected is None:
-            self._hosts = [Host(address, pinned, dialling(address)) for address in addresses]
+            self._hosts = [Host(address, pinned, partial(self._new_transport, address)) for address in addresses]
         else:
             self._hosts = [Host(addresses[0] if addresses else None, pinned, lambda: injected)]
         self.current = self._hosts[0]
@@ -195,6 +198,9 @@ class Managers:
         self.several = len(self._hosts) > 1
         self._clock = clock
         self._loop: Loop | None = None
+
+    def _new_transport(self, address: Address) -> httpx.AsyncBaseTransport:
+        return EngineTransport(address, max_connections=self._max_connections, patience=self._patience)
 
     def loop(self) -> Loop:
         """The running event loop. What belongs to an earlier one goes, once nothing is under way on that."""
@@ -241,7 +247,7 @@ class Managers:
     async def aclose(self) -> None:
         """Close all connections."""
         for host in self._hosts:
-            await host.transport.aclose()
+            await host.aclose()
 
 
 def none_answers(what: str, failures: Mapping[Host, SwarmkitError]) -> SwarmkitError:

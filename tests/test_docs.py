@@ -24,7 +24,8 @@ import pytest
 
 import swarmkit
 from swarmkit._clock import RealClock
-from swarmkit._managers import Host
+from swarmkit._hosts import Address
+from swarmkit._managers import Managers
 from swarmkit.models._wire import WireModel
 from swarmkit.testing import FakeEngine, Request
 from swarmkit.versions import ANYTHING, Since
@@ -105,7 +106,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
     engine.run_tasks(image="nginx:1.27", output="ready\n")
     engine.advance(10)
 
-    def transport(_: Host) -> httpx.AsyncBaseTransport:
+    def transport(_: Managers, __: Address) -> httpx.AsyncBaseTransport:
         return engine.transport
 
     def read_clock(_: RealClock) -> float:
@@ -114,7 +115,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
     async def sleep(_: RealClock, seconds: float) -> None:
         await engine.clock.sleep(seconds)
 
-    monkeypatch.setattr(Host, "transport", property(transport))
+    monkeypatch.setattr(Managers, "_new_transport", transport)
     monkeypatch.setattr(RealClock, "now", read_clock)
     monkeypatch.setattr(RealClock, "sleep", sleep)
     for variable in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_API_VERSION", "DOCKER_AUTH_CONFIG"):
