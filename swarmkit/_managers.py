@@ -197,6 +197,7 @@ class Managers:
         """The host in use."""
         self.several = len(self._hosts) > 1
         self._clock = clock
+        self._injected = injected
         self._loop: Loop | None = None
 
     def _new_transport(self, address: Address) -> httpx.AsyncBaseTransport:
@@ -246,6 +247,9 @@ class Managers:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        if self._injected is not None:
+            await self._injected.aclose()
+            return
         for host in self._hosts:
             await host.aclose()
 

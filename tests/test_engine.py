@@ -641,6 +641,18 @@ async def test_an_exception_of_the_users_own_transport_comes_out_as_it_is() -> N
 # --- closing, event loops --------------------------------------------------------------------------------------------
 
 
+async def test_a_transport_of_ones_own_is_closed_with_the_client_also_if_nothing_was_asked() -> None:
+    class Transport(httpx.MockTransport):
+        closed = False
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    transport = Transport(lambda _: httpx.Response(200))
+    await SwarmClient(transport=transport).aclose()
+    assert transport.closed
+
+
 async def test_a_closed_client_says_so_and_closing_twice_is_no_error() -> None:
     with StubEngine(always(answer([]))) as engine:
         client = SwarmClient(engine.host)
