@@ -858,6 +858,8 @@ def test_a_swarm_is_made_left_locked_and_unlocked() -> None:
     assert ask(engine, "POST", "/swarm/leave?force=1", {})[0] == 200
     locked = FakeEngine(swarm="locked")
     assert ask(locked, "POST", "/swarm/unlock", {"UnlockKey": "wrong"})[0] == 400
+    assert ask(locked, "POST", "/swarm/unlock", {"UnlockKey": "SWMKEY-1-wrong"})[0] == 401
+    key = locked.unlock_key
     assert ask(locked, "POST", "/swarm/unlock", {"UnlockKey": key})[0] == 200
     assert ask(locked, "GET", "/services") == (200, [])
 

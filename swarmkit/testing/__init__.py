@@ -173,6 +173,11 @@ class FakeEngine:
         """Let that much time pass."""
         self._clock.pass_to(self._clock.now() + seconds, stop=False)
 
+    @property
+    def unlock_key(self) -> str:
+        """The key that unlocks it, also while it is locked."""
+        return self._core.swarm.cluster.unlock_key
+
     # --- nodes -------------------------------------------------------------------------------------------------------
 
     @property

@@ -45,10 +45,21 @@ class Cluster(Entity):
 
     tokens: dict[str, str] = field(default_factory=dict[str, str])
     unlock_key: str = ""
+    tls: Json = field(default_factory=lambda: {**TLS})
+    forced: int = 0
+    """The counter of the last root certificate that was asked for by it."""
+    rotating: bool = False
+    """Nodes are going over to another root certificate."""
+    pool: Json = field(default_factory=lambda: {"DefaultAddrPool": ["10.0.0.0/8"], "SubnetSize": 24})
+    data_path_port: int = 4789
 
     def rotate(self, role: str, store: Store) -> None:
         """Give nodes of a role another token to join with."""
         self.tokens[role] = f"SWMTKN-1-{store.new_id()}{store.new_id()}-{store.new_id()}"
+
+    def rotate_key(self, store: Store) -> None:
+        """Lock managers with another key."""
+        self.unlock_key = f"SWMKEY-1-{store.new_id()}{store.new_id()}"
 
 
 def cluster(store: Store) -> Cluster:
@@ -69,7 +80,8 @@ def cluster(store: Store) -> Cluster:
         "TaskDefaults": {},
         "EncryptionConfig": {"AutoLockManagers": False},
     }
-    swarm = Cluster(id=store.new_id(), spec=spec, unlock_key=f"SWMKEY-1-{store.new_id()}{store.new_id()}")
+    swarm = Cluster(id=store.new_id(), spec=spec)
+    swarm.rotate_key(store)
     for role in ("Worker", "Manager"):
         swarm.rotate(role, store)
     return swarm
