@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         InUse,
         InvalidReference,
         InvalidSpec,
+        JoinPending,
         LogStreamError,
         NameConflict,
         NoQuorum,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         Superseded,
         SwarmkitError,
         SwarmLocked,
+        SwarmNotLocked,
         TasksFailing,
         Unimplemented,
         UnsupportedApiVersion,
@@ -213,6 +215,7 @@ if TYPE_CHECKING:
     from .rollouts import Watch
     from .secrets import Secrets
     from .services import Services
+    from .swarm import TheSwarm
     from .system import System
     from .tasks import Tasks
     from .versions import ApiVersion
@@ -225,10 +228,11 @@ _HOMES = {
     "configs": "Configs",
     "errors": (
         "AlreadyInSwarm BadRequest ClientClosed CredentialsError EngineError EngineTimeout EngineUnreachable "
-        "FailedPrecondition Forbidden HostError InUse InvalidReference InvalidSpec LogStreamError NameConflict "
-        "NoQuorum NotAManager NotFound OutOfSequence OutcomeUnknown PortInUse Problem ProtocolError RolledBack "
-        "RolloutFailed RolloutTimeout ServiceRemoved StreamError StreamTruncated Superseded SwarmLocked "
-        "SwarmkitError TasksFailing Unimplemented UnsupportedApiVersion UnsupportedFeature UpdatePaused"
+        "FailedPrecondition Forbidden HostError InUse InvalidReference InvalidSpec JoinPending LogStreamError "
+        "NameConflict NoQuorum NotAManager NotFound OutOfSequence OutcomeUnknown PortInUse Problem ProtocolError "
+        "RolledBack RolloutFailed RolloutTimeout ServiceRemoved StreamError StreamTruncated Superseded "
+        "SwarmLocked SwarmNotLocked SwarmkitError TasksFailing Unimplemented UnsupportedApiVersion "
+        "UnsupportedFeature UpdatePaused"
     ),
     "events": "EventStream EventsLost Resync",
     "images": "ImageReference",
@@ -277,6 +281,7 @@ _HOMES = {
     "rollouts": "Watch",
     "secrets": "Secrets",
     "services": "Services",
+    "swarm": "TheSwarm",
     "system": "System",
     "tasks": "Tasks",
     "versions": "ApiVersion",
@@ -350,6 +355,7 @@ __all__ = [
     "InvalidReference",
     "InvalidSpec",
     "JobStatus",
+    "JoinPending",
     "JoinTokens",
     "Limits",
     "LogLine",
@@ -457,6 +463,7 @@ __all__ = [
     "SwarmLocked",
     "SwarmNetwork",
     "SwarmNetworkSpec",
+    "SwarmNotLocked",
     "SwarmSpec",
     "SwarmUnlockKey",
     "SwarmkitError",
@@ -472,6 +479,7 @@ __all__ = [
     "TaskTemplate",
     "Tasks",
     "TasksFailing",
+    "TheSwarm",
     "TmpfsOptions",
     "Topology",
     "Ulimit",

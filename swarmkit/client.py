@@ -21,6 +21,7 @@ from .networks import Networks
 from .nodes import Nodes
 from .secrets import Secrets
 from .services import Services
+from .swarm import TheSwarm
 from .system import System
 from .tasks import Tasks
 from .versions import ApiVersion
@@ -63,6 +64,7 @@ class SwarmClient:
     services: Services
     tasks: Tasks
     nodes: Nodes
+    swarm: TheSwarm
     networks: Networks
     secrets: Secrets
     configs: Configs
@@ -92,6 +94,7 @@ class SwarmClient:
         self.tasks = Tasks(self._engine)
         self.nodes = Nodes(self._engine)
         self.networks = Networks(self._engine)
+        self.swarm = TheSwarm(self._engine)
         self.system = System(self._engine, registry_auth)
         self.services = Services(self._engine, self.tasks, registry_auth, pin_digest)
         self.secrets = Secrets(self._engine, self.services)

@@ -16,7 +16,8 @@
     │   ├ BadRequest
     │   │   └ FailedPrecondition
     │   ├ Forbidden  NotFound  NameConflict  OutOfSequence  InUse  PortInUse
-    │   └ Unimplemented  NotAManager  SwarmLocked  NoQuorum  AlreadyInSwarm
+    │   ├ Unimplemented  NotAManager  SwarmLocked  NoQuorum
+    │   └ AlreadyInSwarm  JoinPending  SwarmNotLocked
     ├ RolloutFailed              a rollout did not arrive
     │   └ UpdatePaused  RolledBack  TasksFailing  RolloutTimeout  Superseded  ServiceRemoved
     └ StreamError                a stream ended early
@@ -232,15 +233,23 @@ class NotAManager(EngineError):
 
 
 class SwarmLocked(EngineError):
-    """The swarm is locked: it needs its unlock key after a restart."""
+    """The manager was restarted, and its swarm is locked: it needs the unlock key."""
 
 
 class NoQuorum(EngineError):
-    """The swarm has no leader: too few managers can be reached. A change answered so may have happened."""
+    """The swarm has no leader, or no manager can be reached. A change answered so may have happened."""
 
 
 class AlreadyInSwarm(EngineError):
     """The engine is part of a swarm already."""
+
+
+class JoinPending(EngineError):
+    """The engine has not joined the swarm in its 20 s, and goes on trying: its /info says when it is in."""
+
+
+class SwarmNotLocked(EngineError):
+    """The manager is not locked: there is nothing to unlock, and the key was not looked at."""
 
 
 class RolloutFailed(SwarmkitError):
@@ -355,8 +364,16 @@ _BY_MESSAGE: Final[tuple[tuple[re.Pattern[str], type[EngineError]], ...]] = tupl
         (r"The swarm does not have a leader", NoQuorum),
         (r"raft: failed to process the request: node lost leader status\Z", NoQuorum),
         (r"context deadline exceeded\Z", NoQuorum),
-        (r"Swarm is encrypted and needs to be unlocked", SwarmLocked),
+        (r"connection error: desc = |could not find local IP address: ", NoQuorum),
+        (r"Swarm is encrypted and (?:needs to be unlocked|locked)", SwarmLocked),
+        (r"swarm is not locked\Z", SwarmNotLocked),
+        (r"swarm could not be unlocked: invalid key provided\Z", Forbidden),
+        (r"You are attempting to leave the swarm", Forbidden),
         (r"This node is already part of a swarm", AlreadyInSwarm),
+        (r"Timeout was reached before node joined", JoinPending),
+        (r"invalid join token\Z|remote CA does not match fingerprint", BadRequest),
+        (r"could not parse listen address |invalid Availability: |Datapath port number is not in valid ", BadRequest),
+        (r"invalid base pool |invalid CIDR: ", BadRequest),
         (r"This node is not (?:a swarm manager|part of a swarm)", NotAManager),
         (r"(?P<kind>secret|config) '(?P<name>[^']*)' is in use by the following services?: (?P<by>.+)\Z", InUse),
         (r"(?P<kind>network) (?P<name>\S+) is in use by (?:service|task) (?P<by>\S+)\Z", InUse),

@@ -1,4 +1,4 @@
-"""What engines accept and then do otherwise: services, nodes and networks that are refused before they are sent.
+"""What engines accept and then do otherwise: specs that are refused before they are sent.
 
 Pure. Says every problem of a spec with its path. What an engine refuses itself is left to the engine.
 """
@@ -9,6 +9,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -23,10 +24,12 @@ from .models.network import IPAM, NetworkCreateRequest
 from .models.node import NodeSpec
 from .models.secret import SecretReferenceFile
 from .models.service import ServiceSpec
+from .models.swarm import RaftConfig, SwarmInitRequest, SwarmSpec
 from .models.task import Limits, Placement, Reservations, Resources, TaskTemplate
 from .patch import diff
 from .versions import NEWEST
 
+M = TypeVar("M", bound=WireModel)
 _NAME = re.compile(r"[A-Za-z0-9](?:[-_A-Za-z0-9]*[A-Za-z0-9])?")
 _NAME_LIMIT = 63
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -39,10 +42,36 @@ def problems(spec: ServiceSpec, live: ServiceSpec | None = None) -> list[Problem
     """
     if found := _misfits(spec):
         return found  # the other checks rely on the types
-    found = list(_spec(spec))
+    return _of_change(list(_spec(spec)), [] if live is None else list(_spec(live)), live, spec)
+
+
+def swarm_problems(spec: SwarmSpec, live: SwarmSpec | None = None) -> list[Problem]:
+    """All that is wrong with a swarm's spec; of a change to a live one, only what it brings about or touches."""
+    if found := _misfits(spec):
+        return found
+    return _of_change(list(_swarm(spec)), [] if live is None else list(_swarm(live)), live, spec)
+
+
+def init_problems(request: SwarmInitRequest) -> list[Problem]:
+    """All that is wrong with what is to start a swarm."""
+    found = [Problem(f"Spec.{path}", reason) for path, reason in swarm_problems(request.spec or SwarmSpec())]
+    if request.subnet_size and not request.default_addr_pool:
+        found.append(Problem("SubnetSize", "has no effect without a DefaultAddrPool"))
+    if request.force_new_cluster:
+        for key, value in (
+            ("DefaultAddrPool", request.default_addr_pool),
+            ("SubnetSize", request.subnet_size),
+            ("DataPathPort", request.data_path_port),
+        ):
+            if value:
+                found.append(Problem(key, "stays as it is where a swarm is made anew from a manager's own state"))
+    return found
+
+
+def _of_change(found: list[Problem], before: list[Problem], live: M | None, spec: M) -> list[Problem]:
+    """The problems that a change brings about or touches; all of them where there is nothing live."""
     if live is None or not found:
         return found
-    before = set(_spec(live))
     changed = [change.path for change in diff(live, spec)]
     return [
         problem for problem in found if problem not in before or any(_touches(path, problem.path) for path in changed)
@@ -75,7 +104,7 @@ def problems_of_network(network: NetworkCreateRequest) -> list[Problem]:
     return _misfits(network) or [*_network(network), *_slips(network)]
 
 
-def problems_of_part(spec: ServiceSpec) -> list[Problem]:
+def problems_of_part(spec: WireModel) -> list[Problem]:
     """What is wrong with a partial spec, whatever it is put into."""
     return _misfits(spec) or list(_with_defaults(spec))
 
@@ -119,6 +148,19 @@ def _mistyped(model: WireModel, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def _indexes(location: Sequence[int | str]) -> str:
     return "".join(f"[{step}]" for step in location if isinstance(step, int))
+
+
+def _swarm(spec: SwarmSpec) -> Iterator[Problem]:
+    yield from _slips(spec)
+    if spec.task_defaults is not None and spec.task_defaults.log_driver is not None:
+        yield Problem("TaskDefaults.LogDriver", "engines drop it: a log driver belongs into a service's task template")
+    raft = spec.raft or RaftConfig()
+    for key, ticks, usual in (
+        ("ElectionTick", raft.election_tick, 10),
+        ("HeartbeatTick", raft.heartbeat_tick, 1),
+    ):
+        if ticks not in (None, 0, usual):
+            yield Problem(f"Raft.{key}", f"engines keep it and tick by their own configuration, {usual} unless said")
 
 
 def _spec(spec: ServiceSpec) -> Iterator[Problem]:

@@ -82,6 +82,7 @@ from swarmkit import (
     IPAMConfig,
     IPAMStatus,
     JobStatus,
+    JoinPending,
     JoinTokens,
     Limits,
     LogLine,
@@ -190,6 +191,7 @@ from swarmkit import (
     SwarmLocked,
     SwarmNetwork,
     SwarmNetworkSpec,
+    SwarmNotLocked,
     SwarmSpec,
     SwarmUnlockKey,
     System,
@@ -1148,6 +1150,46 @@ async def wait(client: SwarmClient) -> None:
     assert_type((progress.wanted, progress.arrived, progress.message), tuple[int, int, str])
 
 
+# --- the swarm itself ------------------------------------------------------------------------------------------------
+
+
+async def the_swarm(client: SwarmClient, other: SwarmClient) -> None:
+    swarm = client.swarm
+    assert_type(await swarm.init(), str)
+    pool = ("10.20.0.0/16",)
+    spec = SwarmSpec(orchestration=OrchestrationConfig(task_history_retention_limit=3))
+    await swarm.init(
+        listen_addr="0.0.0.0:2377", advertise_addr="eth0", data_path_addr="eth1", data_path_port=5000,
+        default_addr_pool=pool, subnet_size=26, force_new_cluster=False, auto_lock_managers=True,
+        availability="drain", spec=spec,
+    )  # fmt: skip
+    live = assert_type(await swarm.inspect(), Swarm)
+    tokens = assert_type(await swarm.rotate_tokens(worker=True, manager=False), JoinTokens)
+    await other.swarm.join(remote_addrs=["10.0.0.1:2377"], join_token=tokens.worker or "")
+    await other.swarm.join(
+        remote_addrs=("10.0.0.1:2377",), join_token="SWMTKN-1-…", listen_addr="0.0.0.0:2377", advertise_addr="eth0",
+        data_path_addr="eth1", availability="pause",
+    )  # fmt: skip
+    await other.swarm.leave()
+    await other.swarm.leave(force=True)
+    await swarm.update(labels={"a": "b"}, version=live.version)
+    await swarm.update(version=3, raft=RaftConfig(snapshot_interval=500), dispatcher=DispatcherConfig())
+    await swarm.update(ca_config=CAConfig(node_cert_expiry=timedelta(days=30)), encryption_config=EncryptionConfig())
+    await swarm.update(orchestration=None, labels=UNSET)
+
+    def change(spec: SwarmSpec) -> None:
+        spec.labels = {}
+
+    await swarm.edit(change)
+    await swarm.edit(lambda spec: spec)
+    assert_type(await swarm.rotate_ca(), Swarm)
+    await swarm.rotate_ca(signing_ca_cert="PEM", signing_ca_key="PEM")
+    key = assert_type(await swarm.unlock_key(), SwarmUnlockKey)
+    assert_type(await swarm.rotate_unlock_key(), SwarmUnlockKey)
+    await swarm.unlock(key)
+    await swarm.unlock("SWMKEY-1-…")
+
+
 # --- errors ----------------------------------------------------------------------------------------------------------
 
 
@@ -1166,7 +1208,7 @@ async def errors(client: SwarmClient) -> None:
         assert_type(error.by, tuple[str, ...])
     except NotAManager as error:
         assert_type(error.state, str)
-    except (SwarmLocked, NoQuorum, AlreadyInSwarm, EngineError) as error:
+    except (SwarmLocked, SwarmNotLocked, NoQuorum, AlreadyInSwarm, JoinPending, EngineError) as error:
         assert_type(error.status, int)
     except UnsupportedFeature as error:
         assert_type(error.problems, tuple[Problem, ...])
