@@ -42,6 +42,7 @@ WITHOUT_TRIO: Final = frozenset(
     (
         "test_bodies.py",
         "test_changes.py",
+        "test_cluster.py",
         "test_logs.py",
         "test_networks.py",
         "test_nodes.py",
@@ -49,6 +50,7 @@ WITHOUT_TRIO: Final = frozenset(
         "test_round_trip.py",
         "test_secrets.py",
         "test_services.py",
+        "test_swarm.py",
         "test_versions.py",
     )
 )
