@@ -353,6 +353,7 @@ _BY_CODE: Final[dict[str, type[EngineError]]] = {
     "DeadlineExceeded": NoQuorum,
     "NotFound": NotFound,
     "PermissionDenied": Forbidden,
+    "Unavailable": NoQuorum,  # a manager passed it on to one that was killed, or could not
     "Unimplemented": Unimplemented,
 }
 # Anchored, because messages quote what users wrote.
@@ -364,7 +365,7 @@ _BY_MESSAGE: Final[tuple[tuple[re.Pattern[str], type[EngineError]], ...]] = tupl
         (r"The swarm does not have a leader", NoQuorum),
         (r"raft: failed to process the request: node lost leader status\Z", NoQuorum),
         (r"context deadline exceeded\Z", NoQuorum),
-        (r"connection error: desc = |could not find local IP address: ", NoQuorum),
+        (r"could not find local IP address: ", NoQuorum),
         (r"Swarm is encrypted and (?:needs to be unlocked|locked)", SwarmLocked),
         (r"swarm is not locked\Z", SwarmNotLocked),
         (r"swarm could not be unlocked: invalid key provided\Z", Forbidden),

@@ -252,7 +252,7 @@ ANSWERS: list[tuple[int, str, type[SwarmkitError]]] = [
     (500, rpc("Unimplemented", "not yet"), Unimplemented),
     (500, rpc("DeadlineExceeded", "too slow"), NoQuorum),
     (404, rpc("NotFound", "update out of sequence"), NotFound),
-    (503, rpc("Unavailable", "connection refused"), EngineError),
+    (503, rpc("Unavailable", "error reading from server: read tcp: connection reset by peer"), NoQuorum),
     (500, "something nobody has seen before", EngineError),
     (418, "a teapot", EngineError),
 ]
