@@ -1,4 +1,4 @@
-"""Every routine of this project: `nox -s demo tests lint types docs bench`."""
+"""Every routine of this project: `nox -s demo tests lint types docs bench endurance`."""
 
 from __future__ import annotations
 
@@ -108,3 +108,11 @@ def bench(session: nox.Session) -> None:
     """Speed beside other clients, as ratios measured in one run."""
     session.install(".", *group("bench"))
     session.run("python", "-m", "tests.benchmarks.bench", *session.posargs)
+
+
+@nox.session
+def endurance(session: nox.Session) -> None:
+    """Minutes of elections under load, on three managers of each release that the tests know."""
+    session.install(".", *group("tests"))
+    away_from_the_source(session)
+    session.run("pytest", "tests/endurance", "-s", *session.posargs)

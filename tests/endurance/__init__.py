@@ -1,0 +1,1 @@
+"""What takes minutes: run by `nox -s endurance`, and by no other routine."""
