@@ -46,9 +46,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
 
 def _engine_of(nodeid: str) -> str | None:
-    """Return the engine release among a test's parameters, if there is one."""
+    """Return the engine release, or the cluster, among a test's parameters, if there is one."""
     parameters = nodeid.partition("[")[2].rpartition("]")[0].split("-")
-    return next((parameter for parameter in parameters if parameter in RELEASES), None)
+    return next((parameter for parameter in parameters if parameter in (*RELEASES, "cluster")), None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
