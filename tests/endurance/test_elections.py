@@ -6,7 +6,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -18,6 +17,7 @@ from swarmkit import (
     NoQuorum,
     OutcomeUnknown,
     Replicated,
+    ServiceSpec,
     SwarmClient,
     TaskTemplate,
 )
@@ -82,7 +82,7 @@ class Load:
     async def count(self, client: SwarmClient) -> None:
         """Count up in a label, which shows a change that was lost, and one that was made twice."""
 
-        def up(spec: Any) -> None:
+        def up(spec: ServiceSpec) -> None:
             spec.labels = {"count": str(int((spec.labels or {}).get("count", 0)) + 1)}
 
         try:
