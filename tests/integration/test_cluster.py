@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -93,7 +93,7 @@ async def _form(cluster: Cluster) -> None:
 
 
 @asynccontextmanager
-async def clients(cluster: Cluster) -> AsyncIterator[tuple[SwarmClient, ...]]:
+async def clients(cluster: Cluster) -> AsyncGenerator[tuple[SwarmClient, ...]]:
     """A client of each node."""
     async with AsyncExitStack() as stack:
         made = [SwarmClient(node.tcp_host, registry_auth=None) for node in cluster.nodes]
