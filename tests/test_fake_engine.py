@@ -1051,10 +1051,13 @@ async def test_addresses_and_ports_are_given_and_kept(engine: FakeEngine, client
     assert [one["Network"]["Spec"]["Name"] for one in raw] == ["net"]
     status, said = ask(engine, "DELETE", "/networks/net")
     assert (status, "is in use by service" in said["message"]) == (400, True)
-    await client.services.remove("web")
+    await client.services.scale("web", 2)
+    await client.services.wait("web", timeout=60)
+    await client.services.update("web", networks=[], task_template=TaskTemplate(networks=[]))  # one task at a time
     assert "is in use by task" in ask(engine, "DELETE", "/networks/net")[1]["message"]
-    engine.advance(5)
-    assert ask(engine, "DELETE", "/networks/net") == (204, None)
+    await client.services.update("web", networks=["net"])
+    await client.services.remove("web")
+    assert ask(engine, "DELETE", "/networks/net") == (204, None)  # its tasks are told to end, which is enough
 
 
 async def test_a_network_of_one_engine_only_is_none_for_services(engine: FakeEngine, client: SwarmClient) -> None:

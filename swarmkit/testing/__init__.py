@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Literal
 
@@ -21,10 +22,11 @@ from ._call import Request, Response
 from ._clock import VirtualClock, real_now
 from ._core import Core
 from ._registry import Account, stored
+from ._server import Serving
 from ._shell import STDERR, STDOUT
 from ._store import Node, Task
 from ._system import RELEASES
-from ._transport import Faults, Transport
+from ._transport import Door, Faults, Transport
 
 __all__ = ["FakeEngine", "FakeNode", "Request", "Response"]
 
@@ -140,7 +142,10 @@ class FakeEngine:
     @property
     def transport(self) -> httpx.AsyncBaseTransport:
         """A new transport that leads to it, for one client: `SwarmClient(transport=engine.transport)`."""
-        return Transport(self._core, self._clock, self._faults)
+        return Transport(self._door(), self._clock)
+
+    def _door(self) -> Door:
+        return Door(self._core, self._clock, self._faults)
 
     @property
     def clock(self) -> VirtualClock:
@@ -163,6 +168,23 @@ class FakeEngine:
             registry_auth=registry_auth,
             pin_digest=pin_digest,
         )
+
+    def serve(self, host: str | None = None) -> AbstractAsyncContextManager[str]:
+        """Let programs connect to it: `async with engine.serve() as host: ...`, where host is their DOCKER_HOST.
+
+        Within the block it listens, and its time passes by itself, as in the world. A test may go on doing things to
+        it, and have clients of its own, on the event loop that serves it: it is not safe to use from other threads.
+
+        Args:
+            host: Where to listen: `unix:///PATH`, or `tcp://ADDRESS:PORT`, where port 0 takes a free one; without it, a
+                socket in a folder of its own. A socket's file is for this user only, takes the place of one on which
+                nobody listens any more, and is removed at the end.
+
+        Raises:
+            OSError: it cannot listen there, as where another engine does.
+            ValueError: that is no such address.
+        """
+        return Serving(self._door(), self._clock, host)
 
     def handle(self, request: Request) -> Response:
         """The answer to one request, without any client."""

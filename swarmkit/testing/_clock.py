@@ -176,7 +176,10 @@ class VirtualClock:
 
     def __init__(self, timeline: Timeline, *, real: bool) -> None:
         self._timeline = timeline
-        self._real_offset = time.monotonic() if real else None
+        self._real_offset: float | None = None
+        self._real_for = 0
+        if real:
+            self.start()
         self._sleepers: list[tuple[float, int]] = []
         self._numbers = itertools.count()
         self.activity = 0
@@ -186,6 +189,19 @@ class VirtualClock:
     def is_real(self) -> bool:
         """Time passes by itself."""
         return self._real_offset is not None
+
+    def start(self) -> None:
+        """Let time pass by itself from now on, until whoever asked for that has had enough: see `stop`."""
+        self._real_for += 1
+        if self._real_offset is None:
+            self._real_offset = time.monotonic() - self._timeline.now
+
+    def stop(self) -> None:
+        """Need no longer that time passes by itself."""
+        self.catch_up()
+        self._real_for -= 1
+        if not self._real_for:
+            self._real_offset = None
 
     def now(self) -> float:
         """Seconds of virtual time since the engine began."""

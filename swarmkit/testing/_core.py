@@ -31,6 +31,8 @@ from ._tasks import Tasks
 
 _STORED: Final = re.compile(r"(/v[\d.]+)?/(services|tasks|nodes)(/[^/]+)?")
 """Paths whose answers say what the store holds, and nothing of time or streams."""
+_BODILESS: Final = ("leave", "prune")
+"""Requests whose body nobody reads, and so nobody asks what it is."""
 
 
 class Core:
@@ -97,7 +99,7 @@ class Core:
     def _route(self, request: Request) -> Response:
         call = Call(self.api_version, request)
         self._check_version(call)
-        if call.method == "POST":
+        if call.method == "POST" and call.parts[-1] not in _BODILESS:
             self._check_content_type(request)
         first, *rest = call.parts
         if first in ("services", "tasks", "nodes", *self._documents):

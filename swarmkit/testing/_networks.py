@@ -13,7 +13,7 @@ from ..models.network import NetworkCreateRequest
 from ._agent import task_name
 from ._call import Call, Response, answer, find, has_labels, has_prefix, nothing, nowhere
 from ._spec import validate_name
-from ._store import Json, Network, Refusal, Store, items, part, rpc
+from ._store import Json, Network, Refusal, State, Store, items, part, rpc
 
 _PREDEFINED: Final = ("bridge", "host", "none")
 _KINDS: Final = ("builtin", "custom")
@@ -182,7 +182,7 @@ class Networks:
             if network.id in (one["Target"] for one in joined):
                 return f"service {service.id}"
         for task in self._store.tasks.values():
-            if network.id in task.addresses and not task.has_ended:
+            if network.id in task.addresses and max(task.desired, task.state) <= State.RUNNING:
                 return f"task {task.id}"
         return None
 

@@ -26,6 +26,10 @@ TLS: Final = {
     "CertIssuerSubject": "MBMxETAPBgNVBAMTCHN3YXJtLWNh",
     "CertIssuerPublicKey": "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE",
 }
+_CAPABLE: Final = (
+    *("MemoryLimit", "SwapLimit", "PidsLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "OomKillDisable"),
+    *("IPv4Forwarding", "BridgeNfIptables", "BridgeNfIp6tables"),
+)
 _LOG_PLUGINS: Final = ("awslogs", "fluentd", "gelf", "journald", "json-file", "local", "splunk", "syslog")
 _NETWORK_PLUGINS: Final = ("bridge", "host", "ipvlan", "macvlan", "null", "overlay")
 
@@ -154,9 +158,7 @@ def info(store: Store, leader: Node, state: str, swarm: Json) -> Json:
             "Authorization": None,
             "Log": [*_LOG_PLUGINS],
         },
-        "MemoryLimit": True,
-        "SwapLimit": True,
-        "PidsLimit": True,
+        **dict.fromkeys(_CAPABLE, True),
         "Debug": False,
         "SystemTime": timestamp(store.clock_ns()),
         "LoggingDriver": "json-file",
@@ -174,6 +176,10 @@ def info(store: Store, leader: Node, state: str, swarm: Json) -> Json:
         "ExperimentalBuild": False,
         "ServerVersion": RELEASES[store.version],
         "DefaultRuntime": "runc",
+        "Runtimes": {"runc": {"path": "runc"}},
+        "InitBinary": "docker-init",
+        "DockerRootDir": "/var/lib/docker",
+        "SecurityOptions": ["name=seccomp,profile=builtin"],
         "Swarm": part,
         "LiveRestoreEnabled": False,
         "Isolation": "",

@@ -1,4 +1,4 @@
-"""The embedded engine as an httpx transport: requests reach it in memory, and streams wait for it.
+"""The ways to the embedded engine: what all of them have in common, and an httpx transport that reaches it in memory.
 
 Owns: what a client sees of connections: answers lost, connections refused, streams closed.
 Must not know: what requests mean.
@@ -15,7 +15,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 
-from ._call import Request
+from ._call import Request, Response
 from ._clock import VirtualClock
 from ._core import Core
 from ._streams import Stream
@@ -31,50 +31,74 @@ class Faults:
     """How many of the next changes are made without an answer."""
     refusing: bool = False
     """Nothing listens."""
-    streams: set[_Following] = field(default_factory=set["_Following"])
+    streams: set[Following] = field(default_factory=set["Following"])
     """The streams of all clients that are open."""
 
 
-class Transport(httpx.AsyncBaseTransport):
-    """One client's connections to the engine."""
+class Door:
+    """One client's way to the engine: its requests go in, and what it can see of the answers comes out."""
 
     def __init__(self, core: Core, clock: VirtualClock, faults: Faults) -> None:
-        self.clock = clock
-        """The clock that a client with this transport sleeps on."""
         self._core = core
+        self._clock = clock
         self._faults = faults
-        self._open: set[_Following] = set()
+        self._open: set[Following] = set()
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The engine's answer."""
-        content = await request.aread()
-        await anyio.lowlevel.checkpoint()
+    def ask(self, request: Request) -> tuple[Response, Following | None]:
+        """The engine's answer, and its body where that comes piece by piece.
+
+        Raises:
+            httpx.ConnectError: the engine listens no more.
+            httpx.ReadError: the change was made, and its answer is lost.
+        """
         if self._faults.refusing:
             refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
-            raise httpx.ConnectError("Connection refused", request=request) from refused
-        self.clock.activity += 1
-        self.clock.catch_up()
-        path, _, query = request.url.raw_path.decode("ascii").partition("?")
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        answer = self._core.handle(Request(request.method, path, query, headers, content))
+            raise httpx.ConnectError("Connection refused") from refused
+        self._clock.activity += 1
+        self._clock.catch_up()
+        answer = self._core.handle(request)
         if self._faults.lost_answers and request.method != "GET" and answer.status < 300:
             self._faults.lost_answers -= 1
-            raise httpx.ReadError("the connection was closed before the answer", request=request)
+            raise httpx.ReadError("the connection was closed before the answer")
         if isinstance(answer.body, bytes):
-            return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
-        following = _Following(answer.body, self._core, self.clock, self._open, self._faults.streams)
-        return httpx.Response(answer.status, headers=answer.headers, stream=following)
+            return answer, None
+        return answer, Following(answer.body, self._core, self._clock, self._open, self._faults.streams)
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Cut the streams that are open."""
         for following in [*self._open]:
             following.cut()
 
 
-class _Following(httpx.AsyncByteStream):
+class Transport(httpx.AsyncBaseTransport):
+    """One client's connections to the engine."""
+
+    def __init__(self, door: Door, clock: VirtualClock) -> None:
+        self.clock = clock
+        """The clock that a client with this transport sleeps on."""
+        self._door = door
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The engine's answer."""
+        content = await request.aread()
+        await anyio.lowlevel.checkpoint()
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        answer, following = self._door.ask(Request(request.method, path, query, headers, content))
+        if following is not None:
+            return httpx.Response(answer.status, headers=answer.headers, stream=following)
+        assert isinstance(answer.body, bytes)
+        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+
+    async def aclose(self) -> None:
+        """Cut the streams that are open."""
+        self._door.close()
+
+
+class Following(httpx.AsyncByteStream):
     """A body that comes piece by piece. It wakes when there is a new one, which only the passing of time brings."""
 
-    def __init__(self, stream: Stream, core: Core, clock: VirtualClock, *among: set[_Following]) -> None:
+    def __init__(self, stream: Stream, core: Core, clock: VirtualClock, *among: set[Following]) -> None:
         self._stream = stream
         self._core = core
         self._clock = clock
@@ -124,6 +148,10 @@ class _Following(httpx.AsyncByteStream):
         self._clock.catch_up()
 
     async def aclose(self) -> None:
+        """Stop listening."""
+        self.close()
+
+    def close(self) -> None:
         """Stop listening."""
         if self in self._among[0]:
             for one in self._among:
