@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from swarmkit import SwarmClient
 from swarmkit.testing import FakeEngine, Request
 from tests.harness.engine import ARCHITECTURE, IMAGES, Engine
+from tests.harness.packages import RELEASES
 from tests.harness.registry import Registry
 
 VERSIONS: Final = ("1.41", "1.45", "1.51")
@@ -83,10 +86,35 @@ class FakeHarness(Engine):
             case _:
                 raise NotImplementedError(f"the embedded engine has no docker {' '.join(args)}")
 
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[Engine]:
+        """It on a socket, to which Docker's own program connects: to be run off the event loop, which serves it."""
+        async with self.fake.serve() as host:
+            yield _Served(self.api_version, host)
+
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, check: bool = True) -> bytes:
         status, _, said = self.request(method, f"/v{self.api_version}{path}", body)
         assert status < 300 or not check, said
         return said
+
+
+class _Served(Engine):
+    """An embedded engine on a socket, with the program of the release that it behaves as."""
+
+    def __init__(self, api_version: str, host: str) -> None:
+        super().__init__(next(one.name for one in RELEASES.values() if one.api_version == api_version))
+        self._host = host
+        self._folder = Path(self.socket).parent
+
+    @property
+    def host(self) -> str:
+        """What to set as DOCKER_HOST."""
+        return self._host
+
+    @property
+    def socket(self) -> str:
+        """The path of the socket on which it answers."""
+        return self._host.removeprefix("unix://")
 
 
 class FakeRegistry(Registry):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fake import VERSIONS, FakeHarness, FakeRegistry, connect
 from tests.harness.engine import Engine, loopback
-from tests.harness.packages import RELEASES, why_not
+from tests.harness.packages import RELEASES, HarnessError, program, why_not
 from tests.harness.recorder import Recorder
 from tests.harness.registry import Registry
 
@@ -27,9 +27,8 @@ FAKES: Final = tuple(f"fake {version}" for version in VERSIONS)
 NOT_ON_THE_FAKE: Final = {
     "test_harness.py": "is about the harness of real engines itself",
     "test_examples.py": "runs programs that connect to a socket; test_demo.py runs the demo on the embedded engine",
-    "test_connections.py": "is about the ways to an engine, and this one has none",
+    "test_connections.py": "is about the ways to an engine, and this one has no process that could stop answering",
     "test_restarts.py": "kills the engine's process",
-    "docker_program": "needs a socket that Docker's own program can speak to",
     "stubborn": "needs a container that does not stop when it is told to",
     "recorder": "listens on the socket of a real engine",
 }
@@ -66,10 +65,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         function = item if isinstance(item, pytest.Function) else None
         parameters = getattr(getattr(function, "callspec", None), "params", {})
         engine = parameters.get("engine")
-        if engine not in FAKES:
-            item.add_marker(pytest.mark.engine)
-        elif function is not None and not NOT_ON_THE_FAKE.keys().isdisjoint({item.path.name, *function.fixturenames}):
+        uses = {item.path.name, *(function.fixturenames if function is not None else ())}
+        if engine not in FAKES or "docker_program" in uses:
+            item.add_marker(pytest.mark.engine)  # it needs what is fetched with the engines
+        if engine in FAKES and uses & NOT_ON_THE_FAKE.keys():
             left_out.append(item)
+        if engine in FAKES and "docker_program" in uses and engine not in WITH_TRIO:
+            left_out.append(item)  # the program is the same one on all of them
         name = engine or parameters.get("own")  # the name of a shared engine, or of one that a test may end
         once = name not in WITH_TRIO or (name not in FAKES and item.path.name in WITHOUT_TRIO)
         if name is not None and once and parameters.get("anyio_backend") == "trio":
@@ -123,10 +125,19 @@ def recorder(engine: Engine) -> Iterator[Recorder]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def docker_program(engine: Engine) -> Engine:
-    """An engine that Docker's own program can speak to."""
-    return engine
+@pytest.fixture
+async def docker_program(engine: Engine, anyio_backend: str) -> AsyncIterator[Engine]:
+    """An engine that Docker's own program can speak to, off the event loop: an embedded one is served on that."""
+    del anyio_backend  # named, so that a test without a loop has one
+    if not isinstance(engine, FakeHarness):
+        yield engine
+        return
+    async with engine.served() as served:
+        try:
+            program("docker")
+        except HarnessError as error:
+            unavailable(str(error))
+        yield served
 
 
 @pytest.fixture

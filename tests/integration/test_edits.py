@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
+import anyio.to_thread
 import pytest
 
 from swarmkit import (
@@ -68,16 +70,20 @@ def things(engine: Engine) -> Iterator[Things]:
             remove(engine, f"/{kind}/{name}")
 
 
-Update = Callable[[str, str], str]
+Update = Callable[[str, str], Awaitable[str]]
+
+
+async def said_by(program: Engine, *words: str) -> str:
+    return await anyio.to_thread.run_sync(partial(program.docker, *words))
 
 
 @pytest.fixture
 def update(docker_program: Engine) -> Update:
     """`docker service update` with these flags; what it complains of."""
 
-    def run(name: str, flags: str) -> str:
+    async def run(name: str, flags: str) -> str:
         try:
-            docker_program.docker("service", "update", "--detach", "--quiet", *flags.split("|"), name)
+            await said_by(docker_program, "service", "update", "--detach", "--quiet", *flags.split("|"), name)
         except HarnessError as error:
             return str(error)
         return ""
@@ -308,7 +314,8 @@ def stored(engine: Engine, name: str) -> Any:
 def in_order(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: in_order(part) for key, part in cast("dict[str, Any]", value).items()}
-    return sorted(map(in_order, cast("list[object]", value)), key=json.dumps) if isinstance(value, list) else value
+    by_content = partial(json.dumps, sort_keys=True)
+    return sorted(map(in_order, cast("list[object]", value)), key=by_content) if isinstance(value, list) else value
 
 
 async def bare(client: SwarmClient, name: str) -> None:
@@ -327,7 +334,7 @@ async def test_an_edit_stores_what_the_flag_stores(
     theirs: list[Any] = []
     await bare(client, "theirs")
     for flags, _ in steps:
-        assert "" == update("theirs", flags)
+        assert "" == await update("theirs", flags)
         theirs.append(stored(engine, "theirs"))
     await client.services.remove("theirs")  # ports can be had once
 
@@ -339,18 +346,16 @@ async def test_an_edit_stores_what_the_flag_stores(
     assert theirs == ours
 
 
-def test_every_flag_that_adds_or_removes_is_compared(engine: Engine, update: Update) -> None:
-    del update  # it is about the program
-    said = set(re.findall(r"--[a-z-]+-(?:add|rm|drop)\b", engine.docker("service", "update", "--help")))
+async def test_every_flag_that_adds_or_removes_is_compared(docker_program: Engine) -> None:
+    said = set(re.findall(r"--[a-z-]+-(?:add|rm|drop)\b", await said_by(docker_program, "service", "update", "--help")))
     tried = {word for steps in flags_and_edits(Things({}, {}, {})).values() for flags, _ in steps
              for word in flags.split("|")}  # fmt: skip
     assert len(said) == 38
     assert said - tried == set()
 
 
-def test_the_page_on_changes_names_every_flag_of_the_program(engine: Engine, update: Update) -> None:
-    del update  # it is about the program
-    said = set(re.findall(r"--[a-z][a-z-]+", engine.docker("service", "update", "--help")))
+async def test_the_page_on_changes_names_every_flag_of_the_program(docker_program: Engine) -> None:
+    said = set(re.findall(r"--[a-z][a-z-]+", await said_by(docker_program, "service", "update", "--help")))
     assert said - documented_flags() == {"--detach=false"} & said
 
 
@@ -379,12 +384,12 @@ async def test_an_edit_is_done_once_where_the_program_does_it_twice_or_complains
         "--generic-resource-rm": lambda s: s.remove_generic_resource("ssd"),
     }
     await bare(client, "web")
-    assert "" == update("web", before)
+    assert "" == await update("web", before)
     once = stored(engine, "web")
     await client.services.edit("web", edits[again.partition("|")[0]])
     assert once == stored(engine, "web")
 
-    said = update("web", again)
+    said = await update("web", again)
     assert complaint in said if complaint else (said == "" and once != stored(engine, "web"))
 
 
@@ -393,9 +398,9 @@ async def test_an_edit_takes_away_what_is_named_where_the_program_takes_more_or_
 ) -> None:
     del things
     await bare(client, "web")
-    update("web", "--publish-add|18080:80|--publish-add|18081:80|--constraint-add|node.role == manager")
+    await update("web", "--publish-add|18080:80|--publish-add|18081:80|--constraint-add|node.role == manager")
     live = (await client.services.inspect("web")).spec
-    update("web", "--publish-rm|18080:80|--constraint-rm|node.role==manager")
+    await update("web", "--publish-rm|18080:80|--constraint-rm|node.role==manager")
     theirs = (await client.services.inspect("web")).spec
     live.remove_port("18080:80")
     live.remove_constraint("node.role==manager")

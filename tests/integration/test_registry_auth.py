@@ -370,16 +370,15 @@ async def test_a_digest_is_no_change_of_an_applied_spec_unless_it_is_asked_for(
     assert live.version == (await client.services.inspect("private")).version
 
 
-@pytest.mark.usefixtures("recorder")  # that is, not on the embedded engine, which the docker program cannot reach
 async def test_what_is_stored_is_what_the_docker_program_would_store(
-    client: SwarmClient, engine: Engine, registry: Registry, image: str, docker_config: Path
+    client: SwarmClient, docker_program: Engine, registry: Registry, image: str, docker_config: Path
 ) -> None:
     docker_config.write_text(logged_in(registry, registry.password))
     words = ["service", "create", "--detach", "--quiet", "--with-registry-auth", "--replicas", "0", "--name", "private"]
     stored: list[Any] = []
     for by_program in (True, False):
         if by_program:
-            command = [program("docker", engine.release), "--host", engine.host, *words, image]
+            command, _ = docker_program.docker_command(*words, image)
             await anyio.run_process(command, env=os.environ)
         else:
             given = TaskTemplate(container_spec=ContainerSpec(image))
