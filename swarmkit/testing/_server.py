@@ -117,11 +117,14 @@ class Parser:
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
     def on_headers_complete(self) -> None:
-        is_new = self._parser.get_http_version() == "1.1"
+        version = self._parser.get_http_version()
+        is_new = version == "1.1"
         if is_new and "host" not in self._headers:
             raise Refused(400, "missing required Host header")
-        if not self._target.startswith("/"):
+        if not (is_new or version == "1.0") or not self._target.startswith("/"):
             raise Refused(400)
+        if "upgrade" in self._headers and {"content-length", "transfer-encoding"} & self._headers.keys():
+            raise Refused(400, "no other protocol is spoken here")  # httptools takes the body for that
         expected = self._headers.get("expect", "").lower()
         if expected not in ("", "100-continue"):
             raise Refused(417)
