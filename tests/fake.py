@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -87,7 +87,7 @@ class FakeHarness(Engine):
                 raise NotImplementedError(f"the embedded engine has no docker {' '.join(args)}")
 
     @asynccontextmanager
-    async def served(self) -> AsyncIterator[Engine]:
+    async def served(self) -> AsyncGenerator[Engine]:
         """It on a socket, to which Docker's own program connects: to be run off the event loop, which serves it."""
         async with self.fake.serve() as host:
             yield _Served(self.api_version, host)
