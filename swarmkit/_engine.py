@@ -81,6 +81,10 @@ _WANTS_TLS: Final = b"Client sent an HTTP request to an HTTPS server."
 """What a port with TLS says to who speaks to it in the clear, where a Go program listens."""
 _ANSWERS_IN_THE_CLEAR: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 """What OpenSSL makes of a port that speaks no TLS."""
+_START: Final = "is dockerd running? Start it, or say where one listens: host=, DOCKER_HOST or a context"
+_ADMIT: Final = (
+    "is this user in the group that may use the socket? `usermod -aG docker USER` and a new login make it so"
+)
 _FOREIGN: Final = (httpx.HTTPError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 """What a transport raises for what the engine or the network did."""
 _USUAL: Final = (
@@ -602,19 +606,19 @@ def _why(error: Exception) -> tuple[str, str]:
     """A word and a sentence for why there is no connection."""
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
     if isinstance(cause, socket.gaierror):
-        return "address", "the host name cannot be resolved"
+        return "address", "the host name cannot be resolved; is it right in host=, DOCKER_HOST or the context?"
     if isinstance(cause, ssl.SSLError):  # its numbers are OpenSSL's own
         in_the_clear = cause.reason in _ANSWERS_IN_THE_CLEAR
         return "tls", f"{error}; is there TLS on that port? Docker's own is 2376" if in_the_clear else ""
     match cause.errno if isinstance(cause, OSError) else None:
         case errno.ENOENT | errno.ENOTDIR:
-            return "missing", "there is no such socket; is dockerd running?"
+            return "missing", f"there is no such socket; {_START}"
         case errno.ECONNREFUSED:
-            return "refused", "nothing listens there; is dockerd running?"
+            return "refused", f"nothing listens there; {_START}"
         case errno.ETIMEDOUT:
             return "silent", ""
         case errno.EACCES | errno.EPERM:
-            return "permission", "permission denied; is this user in the group that may use the socket (docker)?"
+            return "permission", f"permission denied; {_ADMIT}"
         case _:
             return ("other" if isinstance(error, httpx.ConnectError) else "lost"), ""
 

@@ -21,6 +21,7 @@ from ._tls import TLSConfig, files_in, ssl_context
 from .errors import CredentialsError, HostError
 
 DEFAULT = "unix:///var/run/docker.sock"
+_KINDS = "unix:///PATH, tcp://HOST:PORT, https://HOST:PORT or ssh://HOST"
 _SOCKET_PATH_LIMIT = 107
 _PORT, _TLS_PORT = 2375, 2376
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9_.-]+)?")
@@ -130,7 +131,7 @@ def _parse(text: str, source: str, tls: TLSOption, found: Callable[[], TLSConfig
         url = urlsplit(text.strip())
         parsed = url, url.port
     if parsed is None:
-        raise HostError(f"{source}: malformed address")
+        raise HostError(f"{source}: malformed address; expected {_KINDS}")
     url, port = parsed
     # Never the whole address in a message: it may hold a password, and a malformed one may hold it anywhere.
     shown = f"{source}: {url.scheme}://{url.hostname or ''}{url.path}" if "@" not in text else source
@@ -142,7 +143,7 @@ def _parse(text: str, source: str, tls: TLSOption, found: Callable[[], TLSConfig
         return _tcp(url, port, shown, source, _context(tls, found, url.scheme, shown))
     if url.scheme == "ssh":
         return _ssh(url, port, shown, source)
-    raise HostError(f"{shown}: expected unix:///PATH, tcp://HOST:PORT, https://HOST:PORT or ssh://HOST")
+    raise HostError(f"{shown}: expected {_KINDS}")
 
 
 def _context(tls: TLSOption, found: Callable[[], TLSConfig | None], scheme: str, shown: str) -> ssl.SSLContext | None:
@@ -215,7 +216,7 @@ def _of_context(name: str, environ: Mapping[str, str], tls: TLSOption) -> Addres
     host = endpoint.get("Host")
     source = f"context {name!r}"
     if not meta:
-        raise HostError(f"{source}: there is no such context")
+        raise HostError(f"{source}: there is no such context; `docker context ls` tells which there are")
     if not isinstance(host, str) or not host:
         raise HostError(f"{source}: it names no Docker host")
     if endpoint.get("SkipTLSVerify") and tls is None:
