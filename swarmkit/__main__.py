@@ -56,9 +56,9 @@ def _tell(what: str, found: str) -> None:
 
 async def _examine(host: str | None, context: str | None) -> int:
     _tell("swarmkit", f"{_version(_DISTRIBUTION) or 'of no version'}, in {_HERE}")
-    _tell("Python", f"{python_version()}, {', '.join(_dependencies())}")
     for stranger in _strangers():
         _tell("", stranger)
+    _tell("Python", f"{python_version()}, {', '.join(_dependencies())}")
     _tell("credentials", _credentials())
     user = ""
     try:
@@ -152,7 +152,8 @@ async def _ask(client: SwarmClient) -> None:
     try:
         nodes = await client.nodes.list()  # which only a manager can say, and only one that has a leader
     except EngineError:
-        _tell("swarm", "a worker" if swarm.local_node_state == "active" else str(swarm.local_node_state))
+        part = "a manager" if swarm.control_available else "a worker"
+        _tell("swarm", part if swarm.local_node_state == "active" else str(swarm.local_node_state))
         raise
     leads = [node.id for node in nodes if node.manager_status is not None and node.manager_status.leader]
     managers = sum(node.manager_status is not None for node in nodes)

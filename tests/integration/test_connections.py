@@ -29,6 +29,7 @@ from swarmkit import (
     TLSConfig,
     UpdateConfig,
 )
+from swarmkit.__main__ import main as examine
 from tests.harness.certificates import Authority, Certificate
 from tests.harness.engine import Engine, children, loopback
 from tests.harness.packages import program
@@ -93,6 +94,14 @@ async def node_of(client: SwarmClient) -> str:
     """Whom the client talks to."""
     (node,) = await client.nodes.list()
     return node.id
+
+
+@on("28.5")
+def test_the_doctor_finds_a_manager(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == examine(["--host", engine.host])
+    told = capsys.readouterr().out
+    assert f"API          {engine.api_version} is spoken; the engine's newest is {engine.api_version}\n" in told
+    assert "swarm        the leader; nodes: 1, managers among them: 1\nservices     can be managed\n" in told
 
 
 # --- TCP -------------------------------------------------------------------------------------------------------------
