@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -173,7 +174,7 @@ def test_another_package_of_that_name_is_told(
     (stranger / "swarmkit" / "__init__.py").touch()
     (stranger / "swarmkit-9.dist-info").mkdir()
     (stranger / "swarmkit-9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: swarmkit\nVersion: 9\n")
-    monkeypatch.syspath_prepend(stranger)
+    monkeypatch.setattr(sys, "path", [str(stranger), *sys.path])
     status, found = told("--host", host)
     assert 0 == status
     assert f"another package swarmkit is in {stranger}/swarmkit" in found["swarmkit"]
