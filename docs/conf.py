@@ -43,7 +43,7 @@ PAGES: Final = {
     "tasks": ("Tasks", "tasks", "models.task", "models.container", "models.mount"),
     "rollouts": ("Rollouts", "rollouts", "models.rollout"),
     "nodes": ("Nodes", "nodes", "models.node"),
-    "swarm": ("The swarm", "models.swarm"),
+    "swarm": ("The swarm", "swarm", "models.swarm"),
     "secrets": ("Secrets", "secrets", "models.secret", "_rotation"),
     "configs": ("Configs", "configs", "models.config"),
     "networks": ("Networks", "networks", "models.network"),

@@ -155,7 +155,9 @@ def _agreed(answer: Answer) -> Endpoint:
         raise UnsupportedApiVersion(f"GET /_ping: the engine names no API version ({text[:40]!r})") from None
     version = negotiate(maximum)
     if version is None:
-        raise UnsupportedApiVersion(f"the engine speaks API {maximum} at most; this package needs {OLDEST} or newer: update it")
+        raise UnsupportedApiVersion(
+            f"the engine speaks API {maximum} at most; this package needs {OLDEST} or newer: update it"
+        )
     return Endpoint(version, maximum, parse_release(answer.header(b"server")))
 
 

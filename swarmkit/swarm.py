@@ -5,16 +5,14 @@ Owns: what a change to a swarm is made of. Must not know: HTTP, or what runs in 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Literal, cast
 
 from . import patch, refusals
-from ._conflicts import Conflicts, Write, write_once
+from ._conflicts import Conflicts, Write, strictly
 from ._engine import Engine
-from .errors import InvalidSpec, NoQuorum, OutOfSequence, Problem, SwarmkitError
+from .errors import InvalidSpec, NoQuorum, Problem
 from .models._wire import UNSET, Unset
 from .models.common import ObjectVersion
 from .models.filters import SwarmLeaveQuery, SwarmUpdateQuery
@@ -38,7 +36,10 @@ _LOCKS: Final = "EncryptionConfig.AutoLockManagers"
 
 
 class TheSwarm:
-    """The swarm itself, and this engine's part in it."""
+    """The swarm itself, and this engine's part in it.
+
+    What is about one engine (`init`, `join`, `leave`, `unlock`) is a HostError of a client with several hosts.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -110,7 +111,7 @@ class TheSwarm:
             raise InvalidSpec(found)
         if request.spec and (unheard := refusals.unheard(request.spec)) and await self._engine.knows_no_more():
             raise InvalidSpec([Problem(f"Spec.{path}", reason) for path, reason in unheard])
-        return await self._engine.call("POST", "/swarm/init", body=request, into=str)
+        return await self._engine.call("POST", "/swarm/init", body=request, into=str, local=True)
 
     async def join(
         self,
@@ -163,7 +164,7 @@ class TheSwarm:
             while True:
                 request.remote_addrs, addresses = addresses, addresses[1:]
                 try:
-                    return await self._engine.call("POST", "/swarm/join", body=request)
+                    return await self._engine.call("POST", "/swarm/join", body=request, local=True)
                 except NoQuorum:
                     if not addresses:
                         raise
@@ -182,7 +183,7 @@ class TheSwarm:
             SwarmLocked: it is locked, and `force` is not given.
             OutcomeUnknown: it was sent and the answer lost.
         """
-        await self._engine.call("POST", "/swarm/leave", query=SwarmLeaveQuery(force=force or None))
+        await self._engine.call("POST", "/swarm/leave", query=SwarmLeaveQuery(force=force or None), local=True)
 
     # --- read --------------------------------------------------------------------------------------------------------
 
@@ -357,7 +358,7 @@ class TheSwarm:
             OutcomeUnknown: it was sent and the answer lost. Doing it again does no harm.
         """
         given = key if isinstance(key, SwarmUnlockKey) else SwarmUnlockKey(unlock_key=key)
-        await self._engine.call("POST", "/swarm/unlock", body=given)
+        await self._engine.call("POST", "/swarm/unlock", body=given, local=True)
 
     # --- what a change is made of ------------------------------------------------------------------------------------
 
@@ -372,7 +373,7 @@ class TheSwarm:
         """Read, change, refuse, post; again on a conflict, unless the change is based on a certain version."""
 
         async def prepare(live: Swarm) -> Write[Swarm, Literal[True]]:
-            spec = _changed(live.spec, change)
+            spec = patch.changed(live.spec, change)
             found = refusals.swarm_problems(spec, live.spec)
             if (unheard := refusals.unheard(spec, live.spec)) and await self._engine.knows_no_more():
                 found += unheard
@@ -394,20 +395,8 @@ class TheSwarm:
         with self._engine.one_deadline():
             if version is None:
                 await self._conflicts.settle(self.inspect, prepare, timeout=self._engine.timeout)
-                return
-            base = version.index if isinstance(version, ObjectVersion) else version
-            live = await self.inspect()
-            if live.version.index != base:
-                message = f"the swarm is at version index {live.version.index}, the change is based on {base}"
-                stale = OutOfSequence(409, None, message, "POST", "/swarm/update")
-                stale.sent, stale.current = base, live.version.index
-                raise stale
-            try:
-                await write_once(self.inspect, await prepare(live), base=base)
-            except OutOfSequence as error:
-                with suppress(SwarmkitError):  # that it has changed is known, to what is a courtesy
-                    error.current = (await self.inspect()).version.index
-                raise
+            else:
+                await strictly(self.inspect, prepare, version=version, path="/swarm/update")
 
 
 def _nothing(spec: SwarmSpec) -> None:
@@ -427,19 +416,6 @@ def _lock(request: SwarmInitRequest, locks: bool) -> None:
     if config.auto_lock_managers not in (None, locks):
         raise InvalidSpec([Problem("AutoLockManagers", f"is {locks}, and Spec.{_LOCKS} is not")])
     request.auto_lock_managers = config.auto_lock_managers = locks
-
-
-def _changed(live: SwarmSpec, change: Callable[[SwarmSpec], SwarmSpec | None]) -> SwarmSpec:
-    """What the user's function makes of a copy."""
-    spec = live.model_copy(deep=True)
-    returned: object = cast("object", change(spec))  # whatever it says it returns
-    if returned is None:
-        return spec
-    if isinstance(returned, SwarmSpec):
-        return returned.model_copy(deep=True)
-    if inspect.iscoroutine(returned):
-        returned.close()  # it will not be awaited, and would warn about that
-    raise TypeError(f"the change must return a SwarmSpec or None, not {type(returned).__name__}; it is not awaited")
 
 
 def _landed(

@@ -41,7 +41,6 @@ from swarmkit import (
     UnsupportedFeature,
 )
 from swarmkit import _managers as swarmkit_managers
-from swarmkit._engine import Engine
 from swarmkit._hosts import Address, resolve_all
 
 from .stub import SERVICE, Authority, Received, Say, StubEngine, always, answer, hang, hang_up, one_by_one, refusal
@@ -594,14 +593,15 @@ def test_docker_host_holds_one_host(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_what_is_about_one_engine_is_not_asked_of_any_of_several() -> None:
-    engine = Engine(*resolve_all([NOWHERE, "tcp://127.0.0.1:2"], None, {}))
-    with pytest.raises(HostError, match="about one engine"):
-        await engine.call("POST", "/swarm/leave", local=True)
-    with StubEngine(always(answer())) as stub:
-        engine = Engine(stub.address())
-        await engine.call("POST", "/swarm/leave", local=True)
-        await engine.aclose()
-        assert 1 == len(stub.received)
+    async with SwarmClient([NOWHERE, "tcp://127.0.0.1:2"]) as client:
+        for call in (
+            client.swarm.init(),
+            client.swarm.join(remote_addrs=["10.0.0.1:2377"], join_token="token"),
+            client.swarm.leave(force=True),
+            client.swarm.unlock("key"),
+        ):
+            with pytest.raises(HostError, match="about one engine"):
+                await call
 
 
 async def test_the_log_says_who_was_asked_and_never_who_logs_in(

@@ -30,8 +30,7 @@ from swarmkit import (
     TaskTemplate,
     UpdateConfig,
 )
-from swarmkit.models.filters import NodeUpdateQuery
-from tests.harness.cluster import Cluster, Node
+from tests.harness.cluster import Cluster
 from tests.integration.conftest import require_engine
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("cluster")]
@@ -117,17 +116,6 @@ async def eventually(met: Callable[[], Awaitable[bool]], *allowed: type[Exceptio
             await anyio.sleep(0.1)
 
 
-async def change_node(client: SwarmClient, node: Node, **changes: str) -> None:
-    """Give a node another role or availability."""
-    # To be replaced by `client.nodes.update` as soon as there is one.
-    (live,) = [found for found in await client.nodes.list() if found.id == node.id]
-    for name, value in changes.items():
-        setattr(live.spec, name, value)
-    engine = client._engine  # pyright: ignore[reportPrivateUsage]
-    query = NodeUpdateQuery(version=live.version.index)
-    await engine.call("POST", f"/nodes/{live.id}/update", query=query, body=live.spec)
-
-
 async def places(client: SwarmClient, service: str) -> set[str | None]:
     """The nodes on which tasks of a service are to run."""
     return {task.node_id for task in await client.services.ps(service) if task.desired_state == "running"}
@@ -157,18 +145,18 @@ async def test_tasks_leave_a_node_that_is_drained(cluster: Cluster) -> None:
         await client.services.create(SILENT, name="spread", mode=Replicated(replicas=4), update_config=QUICK)
         await client.services.wait("spread", timeout=20)
         assert node.id not in await places(client, "spread")  # it joined in a pause
-        await change_node(client, node, availability="active")
+        await client.nodes.activate(node.id)
         await client.services.force_update("spread")
         await client.services.wait("spread", timeout=30)
         assert node.id in await places(client, "spread")
-        await change_node(client, node, availability="drain")
+        await client.nodes.drain(node.id)
 
         async def moved() -> bool:
             return node.id not in await places(client, "spread")
 
         await eventually(moved)
         await client.services.wait("spread", timeout=20)
-        await change_node(client, node, availability="active")
+        await client.nodes.activate(node.id)
         await client.services.remove("spread", wait=True)
 
 
@@ -178,7 +166,7 @@ async def test_tasks_leave_a_node_that_is_drained(cluster: Cluster) -> None:
 async def test_a_worker_that_is_promoted_answers_and_locks(cluster: Cluster) -> None:
     node = cluster.nodes[1]
     async with clients(cluster) as (client, promoted, _):
-        await change_node(client, node, role="manager")
+        await client.nodes.promote(node.id)
         with anyio.fail_after(20):
             await eventually(lambda: _answers(promoted), NotAManager, NoQuorum)
         assert await client.swarm.unlock_key() == await promoted.swarm.unlock_key()
@@ -245,7 +233,7 @@ async def test_a_manager_is_demoted_and_leaves(cluster: Cluster) -> None:
     async with clients(cluster) as of_all:
         client, leaving = of_all[cluster.nodes.index(cluster.leader)], of_all[cluster.nodes.index(node)]
         node_id = node.id
-        await change_node(client, node, role="worker")
+        await client.nodes.demote(node.id)
 
         async def demoted() -> bool:
             return not node.is_manager

@@ -204,6 +204,7 @@ from swarmkit import (
     TasksFailing,
     TaskStatus,
     TaskTemplate,
+    TheSwarm,
     TLSInfo,
     TmpfsOptions,
     Topology,
@@ -249,6 +250,7 @@ async def clients(transport: httpx.AsyncBaseTransport) -> None:
         assert_type(client.tasks, Tasks)
         assert_type(client.nodes, Nodes)
         assert_type(client.networks, Networks)
+        assert_type(client.swarm, TheSwarm)
         assert_type(client.secrets, Secrets)
         assert_type(client.configs, Configs)
         version = assert_type(await client.api_version(), ApiVersion)
