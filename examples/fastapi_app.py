@@ -37,12 +37,13 @@ KINDS: dict[int, tuple[type[Exception], ...]] = {
         sk.InUse,
         sk.PortInUse,
         sk.AlreadyInSwarm,
+        sk.SwarmNotLocked,
         sk.RolloutFailed,
     ),
     422: (sk.InvalidSpec, sk.InvalidReference, sk.UnsupportedFeature, sk.Unimplemented, RequestValidationError),
     500: (sk.SwarmkitError,),  # all that is not named: this backend is not set up as it should be
     502: (sk.EngineError, sk.OutcomeUnknown, sk.ProtocolError, sk.StreamError),
-    503: (sk.NotAManager, sk.NoQuorum, sk.SwarmLocked, sk.EngineUnreachable, sk.ClientClosed),
+    503: (sk.NotAManager, sk.NoQuorum, sk.SwarmLocked, sk.JoinPending, sk.EngineUnreachable, sk.ClientClosed),
     504: (sk.EngineTimeout, sk.RolloutTimeout),
 }
 STATUS = {kind: status for status, kinds in KINDS.items() for kind in kinds}

@@ -25,6 +25,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard, TypeVar, overload
 from urllib.parse import quote, urlencode
@@ -151,11 +152,11 @@ class Engine:
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if max_connections < 1 or (timeout is not None and not timeout > 0):
-            raise ValueError("timeout must be above 0 (None for no limit) and max_connections at least 1")
+        if max_connections < 1:
+            raise ValueError("max_connections must be at least 1")
         # A transport that has time of its own, as an engine in memory has, brings its clock along.
         self.clock: Clock = clock or getattr(transport, "clock", None) or RealClock()
-        self.timeout = timeout
+        self.timeout = _checked(timeout)
         self.managers = Managers(
             addresses,
             pinned=pinned,
@@ -164,8 +165,21 @@ class Engine:
             injected=transport,
             clock=self.clock,
         )
-        self.is_closed = False
         self._injected = transport
+
+    def __str__(self) -> str:
+        return str(self.managers)
+
+    def with_timeout(self, timeout: float | None) -> Engine:
+        """The same engine, over the same connections, with another time for each operation."""
+        view = copy(self)
+        view.timeout = _checked(timeout)
+        return view
+
+    @property
+    def is_closed(self) -> bool:
+        """Its connections were closed for good."""
+        return self.managers.is_closed
 
     @overload
     async def call(
@@ -259,7 +273,6 @@ class Engine:
 
     async def aclose(self) -> None:
         """Close the connections. Calls under way fail with ClientClosed."""
-        self.is_closed = True
         await self.managers.aclose()
 
     # --- the endpoint ------------------------------------------------------------------------------------------------
@@ -590,6 +603,12 @@ async def _close(stream: httpx.AsyncByteStream) -> None:
     # Another transport's may need the event loop, also when the caller is being cancelled.
     with anyio.CancelScope(shield=True):
         await stream.aclose()
+
+
+def _checked(timeout: float | None) -> float | None:
+    if timeout is not None and not timeout > 0:
+        raise ValueError("timeout must be above 0, or None for no limit")
+    return timeout
 
 
 def _shared_deadline() -> float:

@@ -198,12 +198,16 @@ class Managers:
         self.current = self._hosts[0]
         """The host in use."""
         self.several = len(self._hosts) > 1
+        self.is_closed = False
         self._clock = clock
         self._injected = injected
         self._loop: Loop | None = None
 
     def _new_transport(self, address: Address) -> httpx.AsyncBaseTransport:
         return EngineTransport(address, max_connections=self._max_connections, patience=self._patience)
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self._hosts))
 
     def loop(self) -> Loop:
         """The running event loop. What belongs to an earlier one goes, once nothing is under way on that."""
@@ -248,7 +252,8 @@ class Managers:
         return min(hosts, key=lambda host: max(host.failed_at, lately))
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections, for good."""
+        self.is_closed = True
         if self._injected is not None:
             await self._injected.aclose()
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Sequence
+from copy import copy
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,7 @@ from ._tls import TLSConfig
 from .auth import RegistryAuthOption
 from .configs import Configs
 from .errors import UnsupportedApiVersion
+from .models._wire import UNSET, Unset
 from .networks import Networks
 from .nodes import Nodes
 from .secrets import Secrets
@@ -91,14 +93,46 @@ class SwarmClient:
             max_connections=max_connections,
             transport=transport,
         )
+        self._registry_auth: RegistryAuthOption = registry_auth
+        self._pin_digest: PinDigest = pin_digest
+        self._hang_the_nouns()
+
+    def _hang_the_nouns(self) -> None:
         self.tasks = Tasks(self._engine)
         self.nodes = Nodes(self._engine)
         self.networks = Networks(self._engine)
         self.swarm = TheSwarm(self._engine)
-        self.system = System(self._engine, registry_auth)
-        self.services = Services(self._engine, self.tasks, registry_auth, pin_digest)
+        self.system = System(self._engine, self._registry_auth)
+        self.services = Services(self._engine, self.tasks, self._registry_auth, self._pin_digest)
         self.secrets = Secrets(self._engine, self.services)
         self.configs = Configs(self._engine, self.services)
+
+    def __repr__(self) -> str:
+        return f"SwarmClient({self._engine})"
+
+    def with_options(
+        self,
+        *,
+        timeout: float | Unset | None = UNSET,
+        registry_auth: RegistryAuthOption | Unset = UNSET,
+        pin_digest: PinDigest | Unset = UNSET,
+    ) -> SwarmClient:
+        """This client with other options, over the same connections: `client.with_options(timeout=5).services.list()`.
+
+        What is not given stays as it is here. It costs next to nothing; closing one of them closes both.
+
+        Raises:
+            ValueError: the timeout is not above 0.
+        """
+        view = copy(self)
+        if not isinstance(timeout, Unset):
+            view._engine = self._engine.with_timeout(timeout)
+        if not isinstance(registry_auth, Unset):
+            view._registry_auth = registry_auth
+        if not isinstance(pin_digest, Unset):
+            view._pin_digest = pin_digest
+        view._hang_the_nouns()
+        return view
 
     async def __aenter__(self) -> Self:
         return self

@@ -299,12 +299,12 @@ STATUSES: Final = {
     400: {"BadRequest"},
     403: {"Forbidden"},
     404: {"NotFound", "ServiceRemoved"},
-    409: {"NameConflict", "OutOfSequence", "FailedPrecondition", "InUse", "PortInUse", "AlreadyInSwarm",
+    409: {"NameConflict", "OutOfSequence", "FailedPrecondition", "InUse", "PortInUse", "AlreadyInSwarm", "SwarmNotLocked",
           "RolloutFailed", "UpdatePaused", "RolledBack", "TasksFailing", "Superseded"},
     422: {"InvalidSpec", "InvalidReference", "UnsupportedFeature", "Unimplemented"},
     500: {"SwarmkitError", "HostError", "CredentialsError", "UnsupportedApiVersion"},
     502: {"EngineError", "OutcomeUnknown", "ProtocolError", "StreamError", "StreamTruncated", "LogStreamError"},
-    503: {"NotAManager", "NoQuorum", "SwarmLocked", "EngineUnreachable", "ClientClosed"},
+    503: {"NotAManager", "NoQuorum", "SwarmLocked", "JoinPending", "EngineUnreachable", "ClientClosed"},
     504: {"EngineTimeout", "RolloutTimeout"},
 }  # fmt: skip
 

@@ -359,7 +359,8 @@ def test_the_program_says_where_it_listens_and_ends_when_told(ending: signal.Sig
         tcp = program.stdout.readline().split()[0].removeprefix("DOCKER_HOST=tcp://").split(":")
         with socket.create_connection((tcp[0], int(tcp[1]))) as line:
             line.sendall(b"GET /nodes HTTP/1.0\r\n\r\n")
-            assert 2 == len(json.loads(line.makefile("rb").read().partition(b"\r\n\r\n")[2]))
+            with line.makefile("rb") as told:
+                assert 2 == len(json.loads(told.read().partition(b"\r\n\r\n")[2]))
         os.kill(program.pid, ending)
         assert (0, "") == (program.wait(10), program.stderr and program.stderr.read())
     assert not path.exists()

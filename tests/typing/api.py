@@ -254,6 +254,7 @@ async def clients(transport: httpx.AsyncBaseTransport) -> None:
         assert_type(client.secrets, Secrets)
         assert_type(client.configs, Configs)
         version = assert_type(await client.api_version(), ApiVersion)
+        assert_type(client.with_options(timeout=None, registry_auth="config", pin_digest="try"), SwarmClient)
         assert_type(version >= ApiVersion.parse("1.41"), bool)
         assert_type(str(version), str)
     await client.aclose()
