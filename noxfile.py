@@ -50,9 +50,10 @@ def away_from_the_source(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The whole suite on each Python there is; the engines take part on the first one."""
     first = next((version for version in PYTHONS if shutil.which(f"python{version}")), session.python)
-    session.install(".", *group("tests"))
+    session.install(".", *group("tests"), *group("notebook"))
     away_from_the_source(session)
-    arguments = ["-n", "4", "--dist", "loadgroup", *session.posargs]
+    # A worker for each release, one for the cluster, one for the rest.
+    arguments = ["-n", "5", "--dist", "loadgroup", *session.posargs]
     if session.python != first:
         session.run("pytest", "-m", "not engine", *arguments)
         return
@@ -67,8 +68,9 @@ def tests_lowest(session: nox.Session) -> None:
     """The suite without engines on the oldest versions of the direct dependencies."""
     session.install(".", *group("tests"), *lowest())
     away_from_the_source(session)
-    # The suites on embedded engines say nothing about the dependencies, and take long.
-    session.run("pytest", "-m", "not engine", "--ignore", "tests/integration", "-n", "3", *session.posargs)
+    # The suites on embedded engines say nothing about the dependencies, and take long; nor does the notebook.
+    left_out = ("--ignore", "tests/integration", "--ignore", "tests/test_notebook.py")
+    session.run("pytest", "-m", "not engine", *left_out, "-n", "3", *session.posargs)
 
 
 @nox.session

@@ -39,7 +39,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=[pytest.param(RELEASE, marks=pytest.mark.xdist_group(RELEASE))])
+@pytest.fixture(params=[pytest.param(RELEASE, id="cluster", marks=pytest.mark.xdist_group("cluster"))])
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Three managers that only this test has."""
     require_engine(request.param)
