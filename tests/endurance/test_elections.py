@@ -15,6 +15,7 @@ from swarmkit import (
     ContainerSpec,
     Event,
     NoQuorum,
+    NotFound,
     OutcomeUnknown,
     Replicated,
     ServiceSpec,
@@ -70,6 +71,11 @@ class Load:
                 if what == "list":
                     raise
                 self.said[f"{what}: {type(error).__name__}"] += 1
+            except NotFound:
+                # A manager answers as the leader before it has applied all of its log, most of all after a restart.
+                if what != "edit":
+                    raise
+                self.said["edit: not there yet"] += 1
             self.slowest = max(self.slowest, time.monotonic() - began)
             await anyio.sleep(0.02)
 
