@@ -153,7 +153,7 @@ class Engine:
         clock: Clock | None = None,
     ) -> None:
         if max_connections < 1:
-            raise ValueError("max_connections must be at least 1")
+            raise ValueError("max_connections must be above 0")
         # A transport that has time of its own, as an engine in memory has, brings its clock along.
         self.clock: Clock = clock or getattr(transport, "clock", None) or RealClock()
         self.timeout = _checked(timeout)
