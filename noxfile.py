@@ -16,6 +16,21 @@ HERE = Path(__file__).parent
 # Tests run against the built wheel: they and what they read are copied to where the source tree is not.
 TESTED = ("tests", "docs", "examples", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml")
 COVERAGE = 97
+# What the tests of oldest versions leave out: it says nothing about dependencies, and takes long.
+NOT_ABOUT_DEPENDENCIES = (
+    "integration",
+    "test_canonical.py",
+    "test_convergence.py",
+    "test_demo.py",
+    "test_docs.py",
+    "test_doctor.py",
+    "test_edits.py",
+    "test_fake_engine.py",
+    "test_notebook.py",
+    "test_patch.py",
+    "test_rollouts.py",
+    "test_secrecy.py",
+)
 
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = False
@@ -52,8 +67,8 @@ def tests(session: nox.Session) -> None:
     first = next((version for version in PYTHONS if shutil.which(f"python{version}")), session.python)
     session.install(".", *group("tests"), *group("notebook"))
     away_from_the_source(session)
-    # A worker for each release, one for the cluster, one for the rest.
-    arguments = ["-n", "5", "--dist", "loadgroup", *session.posargs]
+    # A worker for each release, and one for the cluster; the rest goes to whoever is done.
+    arguments = ["-n", "4", "--dist", "loadgroup", *session.posargs]
     if session.python != first:
         session.run("pytest", "-m", "not engine", *arguments)
         return
@@ -68,8 +83,7 @@ def tests_lowest(session: nox.Session) -> None:
     """The suite without engines on the oldest versions of the direct dependencies."""
     session.install(".", *group("tests"), *lowest())
     away_from_the_source(session)
-    # The suites on embedded engines say nothing about the dependencies, and take long; nor does the notebook.
-    left_out = ("--ignore", "tests/integration", "--ignore", "tests/test_notebook.py")
+    left_out = chain.from_iterable(("--ignore", f"tests/{name}") for name in NOT_ABOUT_DEPENDENCIES)
     session.run("pytest", "-m", "not engine", *left_out, "-n", "3", *session.posargs)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.harness.engine import short_temporary_folder
 from tests.harness.packages import HOW_TO_GET, RELEASES
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["nothing_shows"]
 _SCOPE = "_split_scope"
+
+# On a busy machine specs take their time to be made up, which says nothing about what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
