@@ -26,10 +26,15 @@ NOT_ABOUT_DEPENDENCIES = (
     "test_doctor.py",
     "test_edits.py",
     "test_fake_engine.py",
+    "test_fake_shell.py",
+    "test_fastapi_app.py",
+    "test_hosts_several.py",
     "test_notebook.py",
     "test_patch.py",
+    "test_refusals.py",
     "test_rollouts.py",
     "test_secrecy.py",
+    "test_server.py",
 )
 
 nox.options.sessions = ["lint", "types", "tests"]
@@ -67,8 +72,8 @@ def tests(session: nox.Session) -> None:
     first = next((version for version in PYTHONS if shutil.which(f"python{version}")), session.python)
     session.install(".", *group("tests"), *group("notebook"))
     away_from_the_source(session)
-    # A worker for each release, and one for the cluster; the rest goes to whoever is done.
-    arguments = ["-n", "4", "--dist", "loadgroup", *session.posargs]
+    # A worker for each release, one for the cluster, one for the rest.
+    arguments = ["-n", "5", "--dist", "loadgroup", *session.posargs]
     if session.python != first:
         session.run("pytest", "-m", "not engine", *arguments)
         return
