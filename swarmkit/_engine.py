@@ -306,6 +306,17 @@ class Engine:
         ).maximum
         return maximum is not None and maximum <= NEWEST
 
+    async def refuse(self, problems: Sequence[Problem], unheard: Sequence[Problem]) -> None:
+        """Refuse what is wrong with a request, and keys unheard of where the engine certainly knows no more.
+
+        Raises:
+            InvalidSpec: there is something; names all of it.
+        """
+        if unheard and await self.knows_no_more():
+            problems = [*problems, *unheard]
+        if problems:
+            raise InvalidSpec(problems)
+
     async def _endpoint(self, request: _Request) -> Endpoint:
         return request.host.endpoint or await request.host.agree(self._ping, request.deadline)
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from . import refusals
 from ._engine import Engine, reference
-from .errors import InvalidSpec
 from .models.filters import NetworkFilters, NetworkInspectQuery, NetworkListQuery
 from .models.network import IPAM, ConfigFrom, Network, NetworkCreated, NetworkCreateRequest
 
@@ -75,11 +74,7 @@ class Networks:
         given = {key: value for key, value in given.items() if value is not None}
         network = NetworkCreateRequest(name=name, check_duplicate=True, **given)
         with self._engine.one_deadline():
-            problems = refusals.problems_of_network(network)
-            if (unheard := refusals.unheard(network)) and await self._engine.knows_no_more():
-                problems += unheard
-            if problems:
-                raise InvalidSpec(problems)
+            await self._engine.refuse(refusals.problems_of_network(network), refusals.unheard(network))
             return await self._engine.call("POST", "/networks/create", body=network, into=NetworkCreated)
 
     async def inspect(

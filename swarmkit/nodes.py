@@ -8,7 +8,6 @@ from typing import Any, Literal
 from . import patch, refusals
 from ._conflicts import Conflicts, Write, strictly
 from ._engine import Engine, reference
-from .errors import InvalidSpec
 from .models._wire import UNSET, Unset
 from .models.common import ObjectVersion
 from .models.filters import NodeFilters, NodeListQuery, NodeRemoveQuery, NodeUpdateQuery
@@ -157,11 +156,7 @@ class Nodes:
 
         async def prepare(live: Node) -> Write[Node, bool]:
             spec = patch.changed(live.spec, change)
-            problems = refusals.problems_of_node(spec)
-            if (unheard := refusals.unheard(spec, live.spec)) and await self._engine.knows_no_more():
-                problems += unheard
-            if problems:
-                raise InvalidSpec(problems)
+            await self._engine.refuse(refusals.problems_of_node(spec), refusals.unheard(spec, live.spec))
             if _is(live.spec, spec):
                 return Write[Node, bool].of_nothing(True)
             query = NodeUpdateQuery(version=live.version.index)

@@ -109,8 +109,8 @@ class TheSwarm:
             _lock(request, auto_lock_managers)
         if found := refusals.init_problems(request):
             raise InvalidSpec(found)
-        if request.spec and (unheard := refusals.unheard(request.spec)) and await self._engine.knows_no_more():
-            raise InvalidSpec([Problem(f"Spec.{path}", reason) for path, reason in unheard])
+        unheard = refusals.unheard(request.spec) if request.spec else ()
+        await self._engine.refuse((), [Problem(f"Spec.{path}", reason) for path, reason in unheard])
         return await self._engine.call("POST", "/swarm/init", body=request, into=str, local=True)
 
     async def join(
@@ -374,11 +374,7 @@ class TheSwarm:
 
         async def prepare(live: Swarm) -> Write[Swarm, Literal[True]]:
             spec = patch.changed(live.spec, change)
-            found = refusals.swarm_problems(spec, live.spec)
-            if (unheard := refusals.unheard(spec, live.spec)) and await self._engine.knows_no_more():
-                found += unheard
-            if found:
-                raise InvalidSpec(found)
+            await self._engine.refuse(refusals.swarm_problems(spec, live.spec), refusals.unheard(spec, live.spec))
             query = SwarmUpdateQuery(
                 version=live.version.index,
                 rotate_worker_token="worker" in tokens or None,

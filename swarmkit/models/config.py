@@ -51,8 +51,9 @@ class ConfigReference(WireModel):
         mode: int = 0o444,
     ) -> Self:
         """The config as a file of its own name in the root folder, root's and readable by all unless said."""
-        file = ConfigReferenceFile(name=target or config_name, uid=uid, gid=gid, mode=mode)
-        return cls(file=file, config_id=config_id, config_name=config_name)
+        found = cls.named(config_name, target=target, uid=uid, gid=gid, mode=mode)
+        found.config_id = config_id
+        return found
 
     @classmethod
     def named(

@@ -45,8 +45,9 @@ class SecretReference(WireModel):
         mode: int = 0o444,
     ) -> Self:
         """The secret as a file of its own name below /run/secrets, root's and readable by all unless said."""
-        file = SecretReferenceFile(name=target or secret_name, uid=uid, gid=gid, mode=mode)
-        return cls(file=file, secret_id=secret_id, secret_name=secret_name)
+        found = cls.named(secret_name, target=target, uid=uid, gid=gid, mode=mode)
+        found.secret_id = secret_id
+        return found
 
     @classmethod
     def named(
